@@ -1,0 +1,250 @@
+"""The event: immutable, small, a CloudEvents 1.0 event; and the draft it is made from.
+
+A :class:`Draft` is what a generator or publisher hands in. :func:`seal` gives it an identity
+``(origin, sequence)`` and encodes it once; the resulting :class:`Event` passes all stages, and its
+bytes (:attr:`Event.body`) are reused on the rails, in the log file and in the feed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct, field
+from msgspec.structs import force_setattr
+
+from tocsin.core.errors import CodecError, EventError, EventTooLarge, ReservedKind
+
+__all__ = [
+    "KINDS_OF_AGENTS",
+    "KINDS_OF_GENERATORS",
+    "MAX_EVENT_BYTES",
+    "SEVERITIES",
+    "STATUSES",
+    "Draft",
+    "Event",
+    "Payload",
+    "check_published",
+    "decode",
+    "incarnation_of",
+    "report",
+    "seal",
+    "seq_of",
+    "sequence_of",
+]
+
+MAX_EVENT_BYTES: Final = 16 * 1024
+SEVERITIES: Final = ("info", "notice", "warning", "error", "critical")
+STATUSES: Final = ("ok", "warning", "failed", "unknown", "gone")
+
+#: Kinds that publishers may not use at all: only agents know these things.
+KINDS_OF_AGENTS: Final = frozenset({"node", "rail", "agent"})
+#: Kinds of the catalogue: a publisher may use them only for the node it posts to.
+KINDS_OF_GENERATORS: Final = frozenset(
+    {"service", "process", "adapter", "storage", "device", "cpu", "memory", "config", "log"}
+)
+
+_SEVERITY_OF_STATUS: Final = {
+    "ok": "info",
+    "warning": "warning",
+    "failed": "error",
+    "unknown": "notice",
+    "gone": "notice",
+}
+_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+\Z")
+_NODE: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,253}[A-Za-z0-9])?\Z")
+# CloudEvents 1.0 section 3.1.1: control characters must not appear in strings.
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_SEQUENCE: Final = re.compile(r"[0-9]{13}-[0-9]{12}\Z")
+_LIMITS: Final = {"type": 200, "subject": 1024, "id": 256, "source": 1024, "node": 255}
+
+
+class Payload(Struct, frozen=True):
+    """What the board folds: the resource's new status, one line in plain words, details."""
+
+    status: str | None = None
+    summary: str = ""
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+class Draft(Struct, frozen=True, kw_only=True):
+    """An event before it has an identity. Empty ``node`` means the origin, empty ``time`` now."""
+
+    type: str
+    subject: str = ""
+    node: str = ""
+    severity: str = "info"
+    time: str = ""
+    expirytime: str = ""
+    id: str = ""
+    source: str = ""
+    data: Any = None
+    #: Any further CloudEvents attributes (``traceparent``, ``datacontenttype`` …), kept as they are.
+    extensions: dict[str, Any] = field(default_factory=dict)
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """One CloudEvents 1.0 event with an identity in the cluster. See DESIGN.md section 4."""
+
+    id: str
+    source: str
+    type: str
+    origin: str
+    sequence: str
+    node: str
+    time: str
+    subject: str = ""
+    severity: str = "info"
+    expirytime: str = ""
+    data: Raw = Raw(b"null")
+    #: The event as JSON, exactly as its origin encoded it. The name cannot clash with an
+    #: extension: CloudEvents attribute names are lower-case letters and digits only.
+    body: bytes = field(name="_body", default=b"")
+
+    @property
+    def kind(self) -> str:
+        """The kind of resource: ``service`` in ``service.failed``."""
+        return self.type.partition(".")[0]
+
+    @property
+    def incarnation(self) -> int:
+        """Which life of the origin's agent generated it."""
+        return int(self.sequence[:13])
+
+    @property
+    def seq(self) -> int:
+        """1, 2, 3 … within that life."""
+        return int(self.sequence[14:])
+
+    def payload(self) -> Payload:
+        """The status, summary and attributes; empty where ``data`` is something of a publisher's own."""
+        try:
+            return _payloads.decode(self.data)
+        except msgspec.DecodeError:
+            return Payload()
+
+
+_events = msgspec.json.Decoder(Event)
+_payloads = msgspec.json.Decoder(Payload)
+_encoder = msgspec.json.Encoder()
+
+
+def sequence_of(incarnation: int, seq: int) -> str:
+    """The attribute ``sequence``: text order is number order (CloudEvents extension 'sequence')."""
+    return f"{incarnation:013d}-{seq:012d}"
+
+
+def incarnation_of(sequence: str) -> int:
+    """The incarnation in a sequence."""
+    return int(sequence[:13])
+
+
+def seq_of(sequence: str) -> int:
+    """The number within its incarnation of a sequence."""
+    return int(sequence[14:])
+
+
+def report(
+    type: str,
+    subject: str,
+    status: str | None,
+    summary: str,
+    attributes: dict[str, Any] | None = None,
+    *,
+    node: str = "",
+    severity: str = "",
+    expirytime: str = "",
+) -> Draft:
+    """A draft that states the new ``status`` of a resource; the severity follows from it."""
+    data: dict[str, Any] = {"summary": summary}
+    if status is not None:
+        data = {"status": status, **data}
+    if attributes:
+        data["attributes"] = attributes
+    return Draft(
+        type=type,
+        subject=subject,
+        node=node,
+        severity=severity or _SEVERITY_OF_STATUS.get(status or "", "info"),
+        expirytime=expirytime,
+        data=data,
+    )
+
+
+def seal(draft: Draft, *, cluster: str, origin: str, incarnation: int, seq: int, time: str) -> Event:
+    """Gives a draft its identity and encodes it once.
+
+    ``time`` is RFC 3339 UTC with microseconds, used where the draft has none.
+    Raises :exc:`EventTooLarge` above :data:`MAX_EVENT_BYTES`.
+    """
+    sequence = sequence_of(incarnation, seq)
+    attributes = {
+        "specversion": "1.0",
+        "id": draft.id or sequence,
+        "source": draft.source or f"/clusters/{cluster}/nodes/{origin}",
+        "type": draft.type,
+        "subject": draft.subject,
+        "time": draft.time or time,
+        "origin": origin,
+        "sequence": sequence,
+        "node": draft.node or origin,
+        "severity": draft.severity,
+    }
+    if not draft.subject:
+        del attributes["subject"]  # CloudEvents: if present, it must not be empty
+    if draft.expirytime:
+        attributes["expirytime"] = draft.expirytime
+    body = _encoder.encode({**attributes, **draft.extensions, "data": draft.data})
+    if len(body) > MAX_EVENT_BYTES:
+        raise EventTooLarge(len(body), MAX_EVENT_BYTES)
+    return decode(body)
+
+
+def decode(body: bytes) -> Event:
+    """An event from its bytes, as they came from a rail or a file. Raises :exc:`CodecError`."""
+    try:
+        event = _events.decode(body)
+    except msgspec.DecodeError as error:
+        raise CodecError(f"not an event: {error}") from None
+    if not _SEQUENCE.match(event.sequence):
+        raise CodecError(f"not an event: sequence {event.sequence[:40]!r}")
+    force_setattr(event, "body", body)
+    return event
+
+
+def check_published(draft: Draft, *, here: str) -> None:
+    """Refuses what a publisher at node ``here`` may not publish. Raises :exc:`EventError`."""
+    for name, limit in _LIMITS.items():
+        value = getattr(draft, name)
+        if len(value) > limit:
+            raise EventError(f"has {len(value)} characters, at most {limit}", attribute=name)
+        if _CONTROL.search(value):
+            raise EventError("has a control character or half a surrogate pair", attribute=name)
+    if not _TYPE.match(draft.type):
+        raise EventError(
+            f"{draft.type[:80]!r} is not <kind>.<what> in lower case, e.g. 'backup.finished'",
+            attribute="type",
+        )
+    kind = draft.type.partition(".")[0]
+    if kind in KINDS_OF_AGENTS:
+        raise ReservedKind(kind)
+    if draft.node and not _NODE.match(draft.node):
+        raise EventError(f"{draft.node[:80]!r} is not the name of a node", attribute="node")
+    if draft.node not in ("", here):
+        # DESIGN.md section 4: whom it concerns is the origin, except for node.* and rail.*
+        raise EventError(f"is {draft.node!r}; a publisher here speaks for {here!r}", attribute="node")
+    if draft.severity not in SEVERITIES:
+        raise EventError(f"is {draft.severity[:40]!r}, not one of {', '.join(SEVERITIES)}", attribute="severity")
+    if isinstance(draft.data, dict):
+        _check_data(draft.data)
+
+
+def _check_data(data: dict[str, Any]) -> None:
+    status = data.get("status")
+    if status is not None and status not in STATUSES:
+        raise EventError(f"'status' is {str(status)[:40]!r}, not one of {', '.join(STATUSES)}", attribute="data")
+    if not isinstance(data.get("summary", ""), str):
+        raise EventError("'summary' is not text", attribute="data")
+    if not isinstance(data.get("attributes", {}), dict):
+        raise EventError("'attributes' is not an object", attribute="data")
