@@ -1,0 +1,1 @@
+"""The command tree; every verb but ``agent`` is a client like any other."""

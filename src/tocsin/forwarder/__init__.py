@@ -1,0 +1,1 @@
+"""Stage 2: sends local events to all other nodes over the rails, and publishes theirs here."""

@@ -1,0 +1,1 @@
+"""Stage 5: the readers: Python clients that poll the feed and call handlers."""

@@ -1,0 +1,1 @@
+"""Stage 4: the feed, the API, frames and pages over HTTP."""
