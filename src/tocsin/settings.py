@@ -223,11 +223,14 @@ class Feed(Struct, frozen=True, kw_only=True):
         float, _Says("How often a viewer asks that may not wait.", unit="s", low=0.1, high=60)
     ] = 2.0
     shared_cache_seconds: Annotated[
-        float,
-        _Says("How long a proxy in front may share an answer; 0: not at all.", unit="s", low=0, high=10),
-    ] = 0.0
+        int, _Says("How long a proxy in front may share an answer; 0: not at all.", unit="s", low=0, high=10)
+    ] = 0
     cors_origins: Annotated[
         tuple[str, ...], _Says("Which other origins' pages may read the feed.", check=_origins)
+    ] = ()
+    hosts: Annotated[
+        tuple[str, ...],
+        _Says("Further host names under which browsers may call this node, without port.", check=_names),
     ] = ()
 
 
