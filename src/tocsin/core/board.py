@@ -104,22 +104,15 @@ class Board:
         """Sets the state of a node without an event: what is known from the start, or from peers."""
         self._nodes[resource.subject] = resource
 
-    def replace(self, origin: str, stamp: str, resources: Iterable[Resource]) -> bool:
-        """Replaces an origin's section if ``stamp`` is not older than what is here already."""
-        if stamp < self._stamps.get(origin, ""):
-            return False
+    def replace(self, origin: str, stamp: str, resources: Iterable[Resource]) -> None:
+        """Replaces an origin's section by one that is true at ``stamp``; later events are folded on top."""
         self._sections[origin] = {r.key: r for r in resources}
         self._stamps[origin] = stamp
         self._uncertain.pop(origin, None)
-        return True
 
     def doubt(self, origin: str, why: str) -> None:
         """What ``origin`` reported is out of date and it cannot be asked: shown as unknown."""
         self._uncertain[origin] = why
-
-    def trust(self, origin: str) -> None:
-        """The section of ``origin`` is known to be right again."""
-        self._uncertain.pop(origin, None)
 
     def forget(self, node: str) -> None:
         """Removes a node and all that it reported."""

@@ -1,0 +1,132 @@
+"""What the replica wants done: the outside does it in the order given, at once.
+
+``receive(message, now) -> effects``, ``tick(now) -> effects``: the state machine touches no socket, no
+clock, no board; these values are all that leaves it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from tocsin.core.board import Resource
+from tocsin.core.bus import Arrival, Loss
+from tocsin.core.event import Draft, Event
+
+__all__ = [
+    "Base",
+    "Begin",
+    "Clash",
+    "Deliver",
+    "Doubt",
+    "Effect",
+    "Late",
+    "Lose",
+    "Measured",
+    "NodeState",
+    "Publish",
+    "Ready",
+    "ReplaceSection",
+    "Send",
+]
+
+
+class Send(NamedTuple):
+    """Send a message on every rail, to one node or to all."""
+
+    payload: bytes
+    to: str | None = None
+
+
+class Deliver(NamedTuple):
+    """An event of another node is next in order: publish it on the local bus."""
+
+    arrival: Arrival
+
+
+class Lose(NamedTuple):
+    """Events are lost for good: publish the loss on the local bus."""
+
+    loss: Loss
+
+
+class Base(NamedTuple):
+    """Nothing of ``origin`` up to and including ``sequence`` is held here."""
+
+    origin: str
+    sequence: str
+
+
+class ReplaceSection(NamedTuple):
+    """Replace an origin's board section, then fold these of its events again that it does not contain."""
+
+    origin: str
+    stamp: str
+    resources: list[Resource]
+    later: list[Event]
+
+
+class Doubt(NamedTuple):
+    """What ``origin`` reported may be out of date, and it cannot be asked."""
+
+    origin: str
+    why: str
+
+
+class NodeState(NamedTuple):
+    """The state of a node that no event tells of: known from the configuration, or from peers."""
+
+    name: str
+
+
+class Publish(NamedTuple):
+    """Publish an event of this node: a report about another."""
+
+    draft: Draft
+
+
+class Begin(NamedTuple):
+    """The listening is over: this node's life has this incarnation, and may publish from now on."""
+
+    incarnation: int
+    #: The last sequence of the former life as far as anybody knows; empty if there was none.
+    previous: str
+
+
+class Ready(NamedTuple):
+    """History is numbered: the feed may answer."""
+
+
+class Late(NamedTuple):
+    """An event of an older life came after that life was closed: for the journal and a counter."""
+
+    event: Event
+
+
+class Clash(NamedTuple):
+    """Another living node has this node's name."""
+
+    name: str
+
+
+class Measured(NamedTuple):
+    """Measured values of another node."""
+
+    node: str
+    values: dict[str, float]
+
+
+Effect: TypeAlias = (
+    Send
+    | Deliver
+    | Lose
+    | Base
+    | ReplaceSection
+    | Doubt
+    | NodeState
+    | Publish
+    | Begin
+    | Ready
+    | Late
+    | Clash
+    | Measured
+)

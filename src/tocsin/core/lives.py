@@ -1,0 +1,155 @@
+"""What a node holds of one origin: its lives, which events are here, and where the holes are.
+
+A life is one incarnation of the origin's agent. Events of a life are *accepted* in order of their
+number; what is ahead of a hole is held back. Accepted events stay for repair until they are old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from tocsin.core.bus import Arrival
+from tocsin.core.event import sequence_of
+
+__all__ = ["MAX_INCARNATION", "MAX_JUMP", "MAX_SEQ", "Life"]
+
+MAX_INCARNATION: Final = 10**13 - 1
+MAX_SEQ: Final = 10**12 - 1
+#: A number further ahead than this is no hole but nonsense (or malice): quarantined and counted.
+MAX_JUMP: Final = 10_000_000
+
+
+class Life:
+    """One incarnation of one origin, as far as this node knows it."""
+
+    __slots__ = (
+        "accepted", "asked_at", "attempts", "closed", "denied", "events", "first_held",
+        "hole_since", "incarnation", "known", "origin", "range_asked",
+    )  # fmt: skip
+
+    def __init__(self, origin: str, incarnation: int, base: int) -> None:
+        self.origin, self.incarnation = origin, incarnation
+        #: Everything up to here has been handed on, was given up, or was before our time.
+        self.accepted = base
+        #: The highest number that is known to exist.
+        self.known = base
+        #: The lowest number that may still be held here.
+        self.first_held = base + 1
+        self.events: dict[int, Arrival] = {}
+        #: The origin said goodbye, or another life has begun and this one is over.
+        self.closed = False
+        self.hole_since: float | None = None
+        self.asked_at = float("-inf")
+        self.attempts = 0
+        self.range_asked = (0, 0)
+        #: Nodes that said that they do not hold the next missing event.
+        self.denied: set[str] = set()
+
+    # -- taking in -------------------------------------------------------------
+
+    def plausible(self, seq: int) -> bool:
+        """Whether ``seq`` can be a number of this life at all."""
+        return 0 < seq <= MAX_SEQ and seq - max(self.accepted, self.known) <= MAX_JUMP
+
+    def learn(self, last: int, now: float) -> None:
+        """Somebody holds, or the origin has published, events up to ``last``."""
+        self.known = max(self.known, last)
+        self._note_hole(now)
+
+    def add(self, seq: int, arrival: Arrival, now: float) -> bool:
+        """Takes an event in; False if it is known already or came too late."""
+        if seq <= self.accepted or seq in self.events:
+            return False
+        self.events[seq] = arrival
+        self.known = max(self.known, seq)
+        self._note_hole(now)
+        return True
+
+    def has(self, seq: int) -> bool:
+        """Whether the event needs no decoding: it is known or was given up."""
+        return seq <= self.accepted or seq in self.events
+
+    def _note_hole(self, now: float) -> None:
+        if not self.missing:
+            self.hole_since = None
+        elif self.hole_since is None:
+            self.hole_since = now
+            self.attempts = 0
+            self.denied.clear()
+
+    # -- handing on ------------------------------------------------------------
+
+    def ready(self) -> Iterator[Arrival]:
+        """Hands on what is next in order, one by one."""
+        while (arrival := self.events.get(self.accepted + 1)) is not None:
+            self.accepted += 1
+            yield arrival
+            # What could be asked for here is another hole than before: count anew.
+
+    def settle_hole(self, now: float) -> None:
+        """After handing on: a new hole, if any, is young again."""
+        self.hole_since = None
+        self._note_hole(now)
+
+    @property
+    def missing(self) -> bool:
+        """Whether the next event exists but is not here."""
+        return self.known > self.accepted and self.accepted + 1 not in self.events
+
+    def holes(self, limit: int) -> list[tuple[int, int]]:
+        """The first ``limit`` ranges that are missing between what is accepted and what is known."""
+        ranges: list[tuple[int, int]] = []
+        start = self.accepted + 1
+        for seq in sorted(s for s in self.events if s > self.accepted):
+            if seq > start:
+                ranges.append((start, seq - 1))
+                if len(ranges) == limit:
+                    return ranges
+            start = seq + 1
+        if start <= self.known:
+            ranges.append((start, self.known))
+        return ranges
+
+    def give_up(self, now: float) -> tuple[int, int]:
+        """Gives up the next hole; returns its first and last number."""
+        first, last = self.holes(1)[0]
+        self.accepted = last
+        self.settle_hole(now)
+        return first, last
+
+    # -- holding for repair ----------------------------------------------------
+
+    def held(self, first: int, last: int) -> Iterator[tuple[int, Arrival]]:
+        """The events held here in a range, in order."""
+        for seq in range(max(first, self.first_held), min(last, self.known) + 1):
+            arrival = self.events.get(seq)
+            if arrival is not None:
+                yield seq, arrival
+
+    def prune(self, born_before: float) -> int:
+        """Lets go of accepted events that are old; returns how many."""
+        dropped = 0
+        while self.first_held <= self.accepted:
+            arrival = self.events.get(self.first_held)
+            if arrival is not None and arrival.born >= born_before:
+                break
+            dropped += self.events.pop(self.first_held, None) is not None
+            self.first_held += 1
+        return dropped
+
+    def shed(self, count: int) -> int:
+        """Lets go of the oldest accepted events to bound memory; returns how many went."""
+        dropped = 0
+        while dropped < count and self.events:
+            if self.first_held > self.accepted:
+                self.events.pop(max(self.events))  # held back behind a hole: it can be asked for again
+                dropped += 1
+                continue
+            dropped += self.events.pop(self.first_held, None) is not None
+            self.first_held += 1
+        return dropped
+
+    def sequence(self, seq: int) -> str:
+        """The sequence attribute of event ``seq`` of this life."""
+        return sequence_of(self.incarnation, seq)

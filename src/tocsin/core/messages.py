@@ -1,0 +1,212 @@
+"""What agents say to each other over the rails: msgpack arrays that begin with a protocol version.
+
+Every message is ``[version, kind, …]``. A node understands its own version and the one before and
+after: fields are only ever appended, and what a reader does not know it skips (DESIGN.md section 5).
+Ages are microseconds by the sender's monotonic clock, so no clocks are ever compared between nodes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Struct, field
+
+from tocsin.core.board import Resource
+from tocsin.core.errors import CodecError
+
+__all__ = [
+    "MAX_MESSAGE_BYTES",
+    "PROTOCOL",
+    "Announce",
+    "Ask",
+    "AskSection",
+    "Entry",
+    "Events",
+    "Fill",
+    "Goodbye",
+    "Heard",
+    "Hello",
+    "Message",
+    "Probe",
+    "Section",
+    "decode",
+    "encode",
+    "resources_from_wire",
+    "resources_to_wire",
+]
+
+PROTOCOL: Final = 1
+#: A burst is cut into messages of about this size, so that repair never holds up live events.
+MAX_MESSAGE_BYTES: Final = 64 * 1024
+
+
+class _Message(Struct, array_like=True, frozen=True, kw_only=False):
+    version: int
+    kind: str
+
+
+class Events(_Message, frozen=True):
+    """Pushed by the origin to all: consecutive events, each with its age and its bytes."""
+
+    origin: str
+    incarnation: int
+    first: int
+    events: list[tuple[int, bytes]]
+
+
+class Entry(Struct, array_like=True, frozen=True):
+    """What somebody holds of one life of an origin: sequence numbers ``first`` to ``last``."""
+
+    origin: str
+    incarnation: int
+    first: int
+    last: int
+
+
+class Announce(_Message, frozen=True):
+    """The heartbeat: what the sender holds of itself and of origins that it does not hear.
+
+    ``previous`` is the last sequence of the sender's former life as far as it knows, empty if it never
+    lived before: so a newcomer can tell a first life from a lost one.
+    """
+
+    name: str
+    incarnation: int
+    first: int
+    last: int
+    period: float
+    #: Its own board section is complete and may be asked for; before that it has published nothing.
+    joined: bool = True
+    previous: str = ""
+    others: list[Entry] = field(default_factory=list)
+    measures: dict[str, float] = field(default_factory=dict)
+
+
+class Hello(_Message, frozen=True):
+    """Said by a node that starts: whoever hears it announces itself at once, to it alone."""
+
+    name: str
+
+
+class Goodbye(_Message, frozen=True):
+    """A clean stop: ``last`` is the last event of this life."""
+
+    name: str
+    incarnation: int
+    last: int
+
+
+class Ask(_Message, frozen=True):
+    """Asks for the events ``first`` to ``last`` of a life. The same ``number`` on another rail is a copy."""
+
+    number: int
+    origin: str
+    incarnation: int
+    first: int
+    last: int
+
+
+class Fill(_Message, frozen=True):
+    """Answers :class:`Ask` for the range ``first`` to ``last`` completely.
+
+    What is not in ``events`` of that range the sender does not hold. An answer may come in several parts.
+    """
+
+    origin: str
+    incarnation: int
+    first: int
+    last: int
+    events: list[tuple[int, int, bytes]]
+
+
+class AskSection(_Message, frozen=True):
+    """Asks for the board section of an origin, with what the sender knows of all members."""
+
+    number: int
+    origin: str
+
+
+class Section(_Message, frozen=True):
+    """A board section (or part ``part`` of ``parts``), true at (``incarnation``, ``seq``)."""
+
+    origin: str
+    incarnation: int
+    seq: int
+    part: int
+    parts: int
+    resources: list[dict[str, Any]]
+    #: name → (state, incarnation): the sender's knowledge of the membership.
+    members: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+
+class Probe(_Message, frozen=True):
+    """Asks a living node whether it hears ``about``, before that is called down."""
+
+    number: int
+    about: str
+
+
+class Heard(_Message, frozen=True):
+    """Answers :class:`Probe`: the age in seconds of the last sign of life, negative if there was none."""
+
+    number: int
+    about: str
+    incarnation: int
+    age: float
+
+
+Message: TypeAlias = (
+    Events | Announce | Hello | Goodbye | Ask | Fill | AskSection | Section | Probe | Heard
+)
+
+_KINDS: Final[dict[str, type[Message]]] = {
+    "events": Events,
+    "announce": Announce,
+    "hello": Hello,
+    "goodbye": Goodbye,
+    "ask": Ask,
+    "fill": Fill,
+    "ask-section": AskSection,
+    "section": Section,
+    "probe": Probe,
+    "heard": Heard,
+}
+_NAMES: Final = {cls: name for name, cls in _KINDS.items()}
+_head = msgspec.msgpack.Decoder(_Message)
+_decoders: Final = {name: msgspec.msgpack.Decoder(cls) for name, cls in _KINDS.items()}
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(cls: type[Message], *fields: object) -> bytes:
+    """The bytes of a message, in the version of this node."""
+    return _encoder.encode(cls(PROTOCOL, _NAMES[cls], *fields))  # type: ignore[arg-type]
+
+
+def decode(payload: bytes) -> Message:
+    """A message from its bytes. Raises :exc:`CodecError` for a foreign version, kind or form."""
+    try:
+        head = _head.decode(payload)
+        if abs(head.version - PROTOCOL) > 1:
+            raise CodecError(f"protocol version {head.version}; this node speaks {PROTOCOL} (and one either side)")
+        decoder = _decoders.get(head.kind)
+        if decoder is None:
+            raise CodecError(f"unknown kind of message {head.kind[:40]!r}")
+        message: Message = decoder.decode(payload)
+    except msgspec.DecodeError as error:
+        raise CodecError(f"not a message: {error}") from None
+    return message
+
+
+def resources_to_wire(resources: list[Resource]) -> list[dict[str, Any]]:
+    """Resources as plain maps: a section of another version may have more or fewer fields."""
+    return [msgspec.to_builtins(resource) for resource in resources]
+
+
+def resources_from_wire(resources: list[dict[str, Any]], origin: str) -> list[Resource]:
+    """Resources of a section; only what the origin may speak for. Raises :exc:`CodecError`."""
+    try:
+        found = [msgspec.convert(resource, Resource) for resource in resources]
+    except msgspec.ValidationError as error:
+        raise CodecError(f"not a resource: {error}") from None
+    return [r for r in found if r.origin == origin and r.kind != "node"]

@@ -1,0 +1,115 @@
+"""Repair: asks for what is missing, of the origin first, then of any living node; and answers such asks."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Final
+
+from tocsin.core.lives import Life
+from tocsin.core.messages import MAX_MESSAGE_BYTES, Ask, Fill, encode
+from tocsin.core.origin import Origin
+
+__all__ = ["DEGRADED_AFTER", "HOLE_AFTER", "Repair"]
+
+#: A hole younger than this may close by itself: the other rail, a reordered message. Seconds.
+HOLE_AFTER: Final = 0.1
+#: Seconds between two asks for the same hole.
+_RETRY: Final = 0.25
+#: A hole older than this makes the origin degraded, in seconds.
+DEGRADED_AFTER: Final = 3.0
+#: At the latest after this a hole is given up, in seconds (or after the retention, if that is shorter).
+GIVE_UP_AFTER: Final = 60.0
+#: How many nodes are asked at a time.
+_AT_A_TIME: Final = 3
+_RANGES: Final = 3
+#: Messages in answer to one ask: a bound on what an ask may cost; the asker asks on.
+_MAX_PARTS: Final = 16
+
+
+class Repair:
+    """Counts asks, and remembers which have been answered: a copy on another rail is not answered again."""
+
+    def __init__(self, me: str) -> None:
+        self.me = me
+        self._number = 0
+        self._answered: OrderedDict[tuple[str, int], None] = OrderedDict()
+
+    def number(self) -> int:
+        """A number for the next ask."""
+        self._number += 1
+        return self._number
+
+    def first_time(self, sender: str, number: int) -> bool:
+        """Whether an ask is not the copy of one that came over another rail."""
+        if (sender, number) in self._answered:
+            return False
+        self._answered[sender, number] = None
+        if len(self._answered) > 4096:
+            self._answered.popitem(last=False)
+        return True
+
+    # -- asking --------------------------------------------------------------------
+
+    def asks(
+        self, origin: Origin, life: Life, living: list[str], now: float, *, at_once: bool = False
+    ) -> Iterator[tuple[str, bytes]]:
+        """What to ask now, and whom, for the holes of a life."""
+        if life.hole_since is None or (not at_once and now - life.hole_since < HOLE_AFTER):
+            return
+        if now - life.asked_at < _RETRY:
+            return
+        targets = self._targets(origin, life, living)
+        if not targets:
+            return
+        life.asked_at = now
+        life.attempts += 1
+        for first, last in life.holes(_RANGES):
+            number = self.number()
+            for target in targets:
+                yield target, encode(Ask, number, life.origin, life.incarnation, first, last)
+
+    @staticmethod
+    def _targets(origin: Origin, life: Life, living: list[str]) -> list[str]:
+        alive = set(living)
+        if life.attempts == 0 and origin.name in alive and origin.name not in life.denied:
+            return [origin.name]
+        told = [n for n in origin.holders if n in alive]
+        order = dict.fromkeys([n for n in (origin.name, *told, *living) if n in alive])
+        open_ = [n for n in order if n not in life.denied]
+        if len(open_) > _AT_A_TIME:
+            at = (life.attempts * _AT_A_TIME) % len(open_)
+            open_ = (open_ + open_)[at : at + _AT_A_TIME]
+        return open_
+
+    @staticmethod
+    def hopeless(life: Life, living: list[str], now: float, retain: float) -> bool:
+        """Whether a hole is to be given up: no living node holds it, or it has been tried long enough."""
+        if life.hole_since is None:
+            return False
+        if now - life.hole_since >= min(retain, GIVE_UP_AFTER):
+            return True
+        return bool(living) and life.denied.issuperset(living)
+
+    # -- answering -----------------------------------------------------------------
+
+    @staticmethod
+    def answer(ask: Ask, life: Life | None, now: float) -> Iterator[bytes]:
+        """The parts of the answer to an ask."""
+        part: list[tuple[int, int, bytes]] = []
+        size = parts = 0
+        first = ask.first
+        for seq, arrival in life.held(ask.first, ask.last) if life else ():
+            if part and size + len(arrival.event.body) > MAX_MESSAGE_BYTES:
+                yield encode(Fill, ask.origin, ask.incarnation, first, seq - 1, part)
+                first, part, size, parts = seq, [], 0, parts + 1
+                if parts == _MAX_PARTS:
+                    return
+            part.append((seq, max(0, round((now - arrival.born) * 1e6)), arrival.event.body))
+            size += len(arrival.event.body) + 16
+        yield encode(Fill, ask.origin, ask.incarnation, first, ask.last, part)
+
+    @staticmethod
+    def denial(fill: Fill, life: Life) -> bool:
+        """After its events were taken in: does the answer say that its sender lacks the next missing one?"""
+        return life.missing and fill.first <= life.accepted + 1 <= fill.last

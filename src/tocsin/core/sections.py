@@ -1,0 +1,179 @@
+"""Board sections: asked for after first contact, a new life and a loss; until then the origin waits.
+
+A section is stamped with the sequence up to which it is true. It replaces the old one before the loss
+gets its number, and only later events are folded on top (DESIGN.md section 5, board sections).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from tocsin.core.board import Resource
+from tocsin.core.bus import Arrival, Loss
+from tocsin.core.effects import Doubt, Effect, Lose, Publish, ReplaceSection, Send
+from tocsin.core.event import incarnation_of, report, seq_of, sequence_of
+from tocsin.core.messages import (
+    MAX_MESSAGE_BYTES,
+    AskSection,
+    Section,
+    encode,
+    resources_from_wire,
+    resources_to_wire,
+)
+from tocsin.core.origin import SECTION_PATIENCE, Gate, Origin
+from tocsin.core.repair import Repair
+
+__all__ = ["Sections", "Whole"]
+
+_RETRY: Final = 0.3
+_DOUBT_RETRY: Final = 1.0
+
+
+@dataclass(slots=True)
+class Whole:
+    """A section, all parts of it."""
+
+    origin: str
+    stamp: str
+    resources: list[Resource]
+
+
+class Sections:
+    """Which sections are wanted, which parts have come, and what the peers say of the members."""
+
+    def __init__(self, repair: Repair, section: Callable[[str], tuple[str, list[Resource]]]) -> None:
+        self._repair = repair
+        self._section = section
+        self._joining: dict[str, Gate] = {}
+        self._parts: dict[tuple[str, str, str], dict[int, Section]] = {}
+        self.members: dict[str, tuple[str, int]] = {}
+
+    # -- asking ----------------------------------------------------------------------
+
+    def want(self, origin: Origin, loss: Loss | None, now: float, *, joining: bool) -> None:
+        """From now on the origin waits for its section (while joining only the joining waits)."""
+        stamp = loss.last if loss else sequence_of(origin.current, 0)
+        gate = Gate(now + SECTION_PATIENCE, loss, stamp)
+        if joining:
+            self._joining.setdefault(origin.name, gate)
+        else:
+            origin.gate = gate
+
+    def wanted(self, name: str) -> bool:
+        """Whether the joining waits for this origin's section."""
+        return name in self._joining
+
+    def tend(self, origin: Origin, living: list[str], now: float) -> Iterator[Effect]:
+        """Asks, asks again, and gives up waiting."""
+        gate = origin.gate or self._joining.get(origin.name)
+        if gate is None:
+            if origin.doubtful and origin.name in living:
+                gate = self._joining.setdefault(origin.name, Gate(now + _DOUBT_RETRY))
+            else:
+                return
+        if now >= gate.deadline:
+            yield from self._give_up(origin, gate)
+        elif now - gate.asked_at >= _RETRY:
+            gate.asked_at = now
+            number = self._repair.number()
+            targets = [origin.name] if origin.name in living else [n for n in origin.holders if n in living]
+            for target in targets[:2]:
+                yield Send(encode(AskSection, number, origin.name), target)
+
+    def _give_up(self, origin: Origin, gate: Gate) -> Iterator[Effect]:
+        self._joining.pop(origin.name, None)
+        if origin.gate is gate or not origin.doubtful:
+            origin.doubtful = True
+            yield Doubt(origin.name, f"{origin.name} cannot be asked for its present state")
+        if origin.gate is gate:
+            origin.gate = None
+            if gate.loss:
+                yield Lose(gate.loss)
+
+    # -- using what came ---------------------------------------------------------------
+
+    def assemble(self, sender: str, part: Section) -> Whole | None:
+        """Takes a part in; the whole section once all parts are here. Raises CodecError."""
+        if not 0 <= part.part < part.parts <= 10_000:
+            return None
+        self.members.update(part.members)
+        stamp = sequence_of(part.incarnation, part.seq)
+        key = (sender, part.origin, stamp)
+        parts = self._parts.setdefault(key, {})
+        parts[part.part] = part
+        if len(parts) < part.parts:
+            return None
+        for old in [k for k in self._parts if k[:2] == key[:2]]:
+            del self._parts[old]
+        found: list[Resource] = []
+        for number in range(part.parts):
+            found += resources_from_wire(parts[number].resources, part.origin)
+        return Whole(part.origin, stamp, found)
+
+    def use(self, origin: Origin, whole: Whole, *, joining: bool, me: str) -> Iterator[Effect]:
+        """Replaces the section, and opens the gate if the section is recent enough for it."""
+        gate = origin.gate
+        asked = gate or self._joining.get(origin.name)
+        if asked is None or whole.stamp < asked.stamp:
+            return
+        if not joining and not _can_fold_on(origin, whole.stamp):
+            return
+        later = [] if joining else [a.event for a in _accepted_after(origin, whole.stamp)]
+        yield ReplaceSection(origin.name, whole.stamp, whole.resources, later)
+        self._joining.pop(origin.name, None)
+        origin.gate = None
+        if gate is not None and gate.loss is not None:
+            yield Lose(gate.loss)
+        if origin.doubtful:
+            origin.doubtful = False
+            if gate is None and not joining:
+                # The board changed without an event: one that every frame is interested in says so.
+                words = f"the present state of {origin.name} is known again"
+                yield Publish(report("node.synced", origin.name, None, words, node=origin.name))
+
+    # -- answering -----------------------------------------------------------------------
+
+    def answer(
+        self,
+        sender: str,
+        ask: AskSection,
+        own: tuple[int, int] | None,
+        members: dict[str, tuple[str, int]],
+    ) -> Iterator[bytes]:
+        """The parts of a section that this node has. ``own``: it is this node's, true at (incarnation, seq)."""
+        if not self._repair.first_time(sender, -ask.number):
+            return
+        stamp, resources = self._section(ask.origin)
+        if own is None and not stamp:
+            return
+        incarnation, seq = own or (incarnation_of(stamp), seq_of(stamp))
+        parts: list[list[dict[str, object]]] = [[]]
+        size = 0
+        for resource in resources_to_wire(resources):
+            length = len(msgspec.msgpack.encode(resource))
+            if parts[-1] and size + length > MAX_MESSAGE_BYTES:
+                parts.append([])
+                size = 0
+            parts[-1].append(resource)
+            size += length
+        for number, part in enumerate(parts):
+            told = members if number == 0 else {}
+            yield encode(Section, ask.origin, incarnation, seq, number, len(parts), part, told)
+
+
+def _accepted_after(origin: Origin, stamp: str) -> Iterator[Arrival]:
+    for incarnation in sorted(i for i in origin.lives if i <= origin.current):
+        life = origin.lives[incarnation]
+        for seq, arrival in life.held(life.first_held, life.accepted):
+            if life.sequence(seq) > stamp:
+                yield arrival
+
+
+def _can_fold_on(origin: Origin, stamp: str) -> bool:
+    """Whether no event between the section and what is accepted has been let go of already."""
+    life = origin.life
+    return stamp >= life.sequence(life.first_held - 1)

@@ -1,0 +1,257 @@
+"""The replica, by whole clusters of them under simulated time and network."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulator import World, check_order
+from tocsin.core.event import incarnation_of
+
+
+def cluster(count: int = 3, **settings: float) -> World:
+    world = World(count, **settings)  # type: ignore[arg-type]
+    world.start()
+    world.run(6)
+    return world
+
+
+def services(world: World, name: str, origin: str) -> list[str]:
+    return [e.sequence for e in world.nodes[name].events(origin) if e.kind == "service"]
+
+
+def test_every_node_becomes_ready_and_all_join_once() -> None:
+    """Started together, each node is told of the others joining exactly once, and shows them up."""
+    world = cluster(4)
+
+    for name, node in world.nodes.items():
+        others = sorted(set(world.names) - {name})
+        assert node.replica.ready
+        assert others == sorted(e.node for e in node.events(type_="node.joined"))
+        assert not node.events(type_="node.up")
+        assert ["up"] * 4 == [r.attributes["state"] for r in node.board.nodes()]
+        assert not node.losses()
+
+
+def test_an_event_reaches_all_once_in_order() -> None:
+    """What one publishes enters the buffer of every node, once and in order, on two rails."""
+    world = cluster()
+    sent = [world.emit("n1", f"s{i}") for i in range(50)]
+    world.run(0.2)
+
+    for name in world.names:
+        assert sent == services(world, name, "n1")
+        check_order(world.nodes[name])
+
+
+def test_a_rail_cut_loses_and_delays_nothing() -> None:
+    """With one of two rails gone every event arrives within milliseconds, without repair."""
+    world = cluster()
+    world.network.cut("n2", (0,), ["n1", "n3"])
+    sent = [world.emit("n1", f"s{i}") for i in range(20)]
+    world.run(0.01)
+
+    assert sent == services(world, "n2", "n1")
+    assert world.nodes["n2"].replica.counters["events_filled"] == 0
+
+
+def test_both_rails_cut_and_healed() -> None:
+    """After a cut of all rails what was missed is asked for and handed on in order, without a loss."""
+    world = cluster()
+    world.network.cut("n2", (0, 1), ["n1", "n3"])
+    sent = []
+    for i in range(200):
+        sent.append(world.emit("n1", f"s{i}"))
+        world.run(0.05)
+    assert len(services(world, "n2", "n1")) < 200
+    world.network.heal()
+    world.run(3)
+
+    for name in world.names:
+        assert sent == services(world, name, "n1")
+        check_order(world.nodes[name])
+        assert not world.nodes[name].losses()
+
+
+def test_loss_duplication_and_reordering() -> None:
+    """A network that loses 30 %, repeats 20 % and reorders makes no difference in the end."""
+    world = cluster()
+    world.network.loss, world.network.duplicate, world.network.jitter = 0.3, 0.2, 0.2
+    sent = []
+    for i in range(300):
+        sent.append(world.emit("n3", f"s{i}"))
+        world.run(0.01)
+    world.run(5)
+
+    for name in world.names:
+        assert sent == services(world, name, "n3")
+        check_order(world.nodes[name])
+
+
+def test_kill_and_restart() -> None:
+    """A killed node is down once on each survivor; its new life is told once, nothing repeats, no loss."""
+    world = cluster()
+    world.emit("n2", "a")
+    world.run(1)
+    world.kill("n2")
+    world.run(8)
+    for name in ("n1", "n3"):
+        node = world.nodes[name]
+        assert ["n2"] == [e.node for e in node.events(type_="node.down")]
+        assert "down" == node.board.node("n2").attributes["state"]  # type: ignore[union-attr]
+
+    world.start("n2")
+    world.run(5)
+    sent = world.emit("n2", "b")
+    world.run(0.5)
+
+    for name in ("n1", "n3"):
+        node = world.nodes[name]
+        assert ["n2"] == [e.node for e in node.events(type_="node.up")]
+        assert sent == services(world, name, "n2")[-1]
+        assert 2 == len({incarnation_of(s) for s in services(world, name, "n2")})
+        check_order(node)
+        assert not node.losses()
+    assert services(world, "n1", "n2") == services(world, "n2", "n2")
+
+
+def test_a_quick_restart_is_told_once() -> None:
+    """A node that is back before it is called down is told of by one node.up, and none is lost."""
+    world = cluster()
+    world.emit("n2", "a")
+    world.run(1)
+    world.kill("n2")
+    world.run(0.5)
+    world.start("n2")
+    world.run(6)
+    last = world.emit("n2", "b")
+    world.run(1)
+
+    for name in ("n1", "n3"):
+        node = world.nodes[name]
+        assert ["n2"] == [e.node for e in node.events(type_="node.up")]
+        assert not node.events(type_="node.down")
+        assert last == services(world, name, "n2")[-1]
+        check_order(node)
+        assert not node.losses()
+
+
+def test_clean_stop_is_left_at_once() -> None:
+    """A goodbye is told at once as left, and does not become down."""
+    world = cluster()
+    world.stop("n3")
+    world.run(0.5)
+    assert ["n3"] == [e.node for e in world.nodes["n1"].events(type_="node.left")]
+    world.run(10)
+
+    assert not world.nodes["n1"].events(type_="node.down")
+    assert "left" == world.nodes["n1"].board.node("n3").attributes["state"]  # type: ignore[union-attr]
+
+
+def test_a_name_of_the_configuration_that_never_comes() -> None:
+    """A configured node that is never heard is unknown, then down: told once."""
+    world = World(3)
+    world.start("n1", "n2")
+    world.run(2.5)
+    assert "unknown" == world.nodes["n1"].board.node("n3").status  # type: ignore[union-attr]
+    world.run(8)
+
+    for name in ("n1", "n2"):
+        assert ["n3"] == [e.node for e in world.nodes[name].events(type_="node.down")]
+
+
+def test_a_newcomer_gets_history_and_sections() -> None:
+    """A node that joins late has the events that the others hold, in order, and their board."""
+    world = World(3)
+    world.start("n1", "n2")
+    world.run(6)
+    sent = [world.emit("n1", f"s{i}", "failed") for i in range(30)]
+    world.run(1)
+    world.start("n3")
+    world.run(4)
+
+    assert sent == services(world, "n3", "n1")
+    check_order(world.nodes["n3"])
+    assert {r.key for r in world.nodes["n1"].board.section("n1")} == {
+        r.key for r in world.nodes["n3"].board.section("n1")
+    }
+
+
+def test_a_partition_longer_than_the_retention_is_told_as_a_loss_and_the_board_is_right() -> None:
+    """What nobody holds any more becomes one marker, behind a fresh board section."""
+    world = cluster(retain=5.0)
+    world.network.cut("n2", (0, 1), ["n1", "n3"])
+    for i in range(20):
+        world.emit("n1", "web", "failed" if i % 2 else "ok")
+        world.run(1)
+    world.emit("n1", "web", "failed")
+    world.run(8)
+    world.network.heal()
+    world.run(5)
+    node = world.nodes["n2"]
+
+    assert ["n1"] == [loss.origin for loss in node.losses() if loss.origin == "n1"]
+    assert "failed" == node.board.own("n1", "service", "web").status  # type: ignore[union-attr]
+    check_order(node)
+    last = world.emit("n1", "web", "ok")
+    world.run(0.5)
+    assert last == services(world, "n2", "n1")[-1]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_schedules(seed: int) -> None:
+    """Cuts, loss, kills and restarts by seed: in the end all agree, in order, once; no silent loss."""
+    world = World(3 + seed % 3, seed)
+    chance = world.random
+    world.start()
+    world.run(4)
+    lives = list(world.nodes.values())
+    for step in range(60):
+        living = sorted(world.nodes)
+        what = chance.random()
+        if what < 0.6 and living:
+            world.emit(chance.choice(living), f"s{step}")
+        elif what < 0.7:
+            a, b = chance.sample(world.names, 2)
+            world.network.cuts.add((chance.randrange(2), a, b))
+        elif what < 0.78:
+            world.network.cut(chance.choice(world.names), (0, 1), world.names)
+        elif what < 0.88:
+            world.network.heal()
+        elif what < 0.93 and len(living) > 2:
+            world.kill(chance.choice(living))
+        elif len(living) < len(world.names):
+            world.start(chance.choice(sorted(set(world.names) - set(living))))
+            lives = [*lives, *world.nodes.values()]
+        world.network.loss = chance.choice([0, 0, 0.2])
+        world.run(chance.random())
+    world.network.heal()
+    world.network.loss = 0
+    missing = sorted(set(world.names) - set(world.nodes))
+    if missing:
+        world.start(*missing)
+    world.run(20)
+    for node in {id(n): n for n in [*lives, *world.nodes.values()]}.values():
+        check_order(node)
+    assert_agreement(world)
+
+
+def assert_agreement(world: World) -> None:
+    """V1, V10: what any node has of the newest lives, all have, or a marker covers it."""
+    for origin in world.names:
+        newest = world.nodes[origin].replica.incarnation
+        sent = [s for s in world.published.get(f"{newest:013d}{origin}", [])]
+        for name, node in world.nodes.items():
+            have = {e.sequence for e in node.events(origin)}
+            base = node.bases.get(origin, "")
+            missed = [s for s in sent if s not in have and s > base]
+            covered = [s for s in missed for x in node.losses() if x.origin == origin and x.first <= s <= x.last]
+            suppressed = [s for s in missed if _is_report(world, origin, s)]
+            assert not set(missed) - set(covered) - set(suppressed), (origin, name, missed)
+            mine = {r.key: r.status for r in node.board.section(origin)}
+            theirs = {r.key: r.status for r in world.nodes[origin].board.section(origin)}
+            assert theirs == mine, (origin, name)
+
+
+def _is_report(world: World, origin: str, sequence: str) -> bool:
+    own = {e.sequence: e for e in world.nodes[origin].events(origin)}
+    return own[sequence].kind == "node"

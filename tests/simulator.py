@@ -1,0 +1,213 @@
+"""A cluster of real replicas and boards in one process, under one seed: network, time and faults are simulated.
+
+One seed is one schedule. Nothing here sleeps or opens a socket: ``world.run(seconds)`` moves virtual time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from tocsin.core import effects as fx
+from tocsin.core.board import Board
+from tocsin.core.bus import Arrival, Loss
+from tocsin.core.event import Draft, Event, report, seal
+from tocsin.core.replica import Replica
+
+TICK = 0.05
+START = 1_000_000.0
+EPOCH_MS = 1_700_000_000_000
+
+
+@dataclass
+class Network:
+    """What lies between the nodes: per rail and direction cut or not; loss, delay, duplication for all."""
+
+    rails: int = 2
+    loss: float = 0.0
+    duplicate: float = 0.0
+    delay: float = 0.001
+    jitter: float = 0.002
+    cuts: set[tuple[int, str, str]] = field(default_factory=set)
+
+    def cut(self, name: str, rails: tuple[int, ...], others: list[str]) -> None:
+        """Cuts ``name`` off on some rails, both directions."""
+        for rail in rails:
+            for other in others:
+                self.cuts |= {(rail, name, other), (rail, other, name)}
+
+    def heal(self) -> None:
+        """All cuts end."""
+        self.cuts.clear()
+
+
+class Node:
+    """One life of an agent: replica, board, and the log of all that entered its buffer."""
+
+    def __init__(self, world: World, name: str, *, disk: dict[str, Any]) -> None:
+        self.world, self.name, self.disk = world, name, disk
+        self.board = Board()
+        self.entries: list[Arrival | Loss] = []
+        self.bases: dict[str, str] = {}
+        self.drafts: list[Draft] = []
+        self.errors: list[fx.Effect] = []
+        self.paused = False
+        self.replica = Replica(
+            name,
+            now=world.now,
+            wall_ms=EPOCH_MS + round((world.now - START) * 1000),
+            names=world.names,
+            seen=disk.get("seen", ()),
+            stored_incarnation=disk.get("incarnation", 0),
+            retain=world.retain,
+            down_after=world.down_after,
+            section=lambda origin: (self.board.stamp(origin), self.board.section(origin)),
+            alone=world.network.rails == 0,
+        )
+        for other in world.names:
+            self.board.set_node(self.replica.liveness.resource(other, ""))
+
+    def publish(self, draft: Draft) -> str:
+        """Publishes an event of this node; as the agent does, drafts wait until the node is ready."""
+        if not self.replica.ready:
+            self.drafts.append(draft)
+            return ""
+        event = seal(
+            draft,
+            cluster="sim",
+            origin=self.name,
+            incarnation=self.replica.incarnation,
+            seq=self.replica.own.known + 1,
+            time="2026-01-01T00:00:00.000000Z",
+        )
+        arrival = Arrival(event, self.world.now)
+        self._enter(arrival)
+        self.world.published.setdefault(event.sequence[:13] + self.name, []).append(event.sequence)
+        self.do(self.replica.local([arrival], self.world.now))
+        return event.sequence
+
+    def _enter(self, item: Arrival | Loss) -> None:
+        if isinstance(item, Arrival):
+            self.board.fold(item.event)
+        self.entries.append(item)
+
+    def do(self, effects: list[fx.Effect]) -> None:
+        """Carries out effects as the agent does."""
+        for effect in effects:
+            match effect:
+                case fx.Send(payload, to):
+                    self.world.send(self.name, payload, to)
+                case fx.Deliver(arrival):
+                    self._enter(arrival)
+                case fx.Lose(loss):
+                    self._enter(loss)
+                case fx.Base(origin, sequence):
+                    self.bases[origin] = sequence
+                case fx.ReplaceSection(origin, stamp, resources, later):
+                    self.board.replace(origin, stamp, resources)
+                    for event in later:
+                        self.board.fold(event)
+                case fx.Doubt(origin, why):
+                    self.board.doubt(origin, why)
+                case fx.NodeState(name):
+                    self.board.set_node(self.replica.liveness.resource(name, ""))
+                case fx.Publish(draft):
+                    self.publish(draft)
+                case fx.Begin(incarnation, _):
+                    self.disk["incarnation"] = incarnation
+                case fx.Ready():
+                    drafts, self.drafts = self.drafts, []
+                    for draft in drafts:
+                        self.publish(draft)
+                    self.do(self.replica.open(self.world.now))
+                case _:
+                    self.errors.append(effect)
+
+    def events(self, origin: str = "", type_: str = "") -> list[Event]:
+        """The events that entered the buffer of this life."""
+        found = [e.event for e in self.entries if isinstance(e, Arrival)]
+        return [e for e in found if origin in ("", e.origin) and type_ in ("", e.type)]
+
+    def losses(self) -> list[Loss]:
+        """The markers of this life."""
+        return [e for e in self.entries if isinstance(e, Loss)]
+
+
+class World:
+    """Nodes, a network and time."""
+
+    def __init__(self, count: int = 3, seed: int = 0, *, retain: float = 300.0, down_after: float = 5.0) -> None:
+        self.random = random.Random(seed)
+        self.now = START
+        self.retain, self.down_after = retain, down_after
+        self.names = [f"n{i}" for i in range(1, count + 1)]
+        self.network = Network()
+        self.nodes: dict[str, Node] = {}
+        self.disks: dict[str, dict[str, Any]] = {name: {} for name in self.names}
+        self.published: dict[str, list[str]] = {}
+        self.sent = 0
+        self._queue: list[tuple[float, int, str, str, bytes]] = []
+        self._count = 0
+
+    def start(self, *names: str) -> None:
+        """Starts nodes (all of them if none is named)."""
+        for name in names or self.names:
+            self.nodes[name] = Node(self, name, disk=self.disks[name])
+
+    def kill(self, name: str) -> Node:
+        """A node ends without a word."""
+        return self.nodes.pop(name)
+
+    def stop(self, name: str) -> Node:
+        """A node ends cleanly."""
+        node = self.nodes[name]
+        node.do(node.replica.goodbye())
+        return self.nodes.pop(name)
+
+    def send(self, sender: str, payload: bytes, to: str | None) -> None:
+        """Puts a message on every rail."""
+        net = self.network
+        for rail in range(net.rails):
+            for name in [to] if to else [n for n in self.nodes if n != sender]:
+                if (rail, sender, name) in net.cuts or self.random.random() < net.loss:
+                    continue
+                for _ in range(2 if self.random.random() < net.duplicate else 1):
+                    self.sent += 1
+                    self._count += 1
+                    at = self.now + net.delay + self.random.random() * net.jitter
+                    heapq.heappush(self._queue, (at, self._count, sender, name, payload))
+
+    def run(self, seconds: float) -> None:
+        """Lets time pass."""
+        end = self.now + seconds
+        while self.now < end:
+            upto = min(self.now + TICK, end)
+            while self._queue and self._queue[0][0] <= upto:
+                at, _, sender, name, payload = heapq.heappop(self._queue)
+                self.now = max(self.now, at)
+                node = self.nodes.get(name)
+                if node is not None and not node.paused:
+                    node.do(node.replica.receive(sender, payload, self.now))
+            self.now = upto
+            for node in list(self.nodes.values()):
+                if not node.paused:
+                    node.do(node.replica.tick(self.now))
+
+    def emit(self, name: str, subject: str = "x", status: str = "ok", type_: str = "service.started") -> str:
+        """Something happens on a node."""
+        return self.nodes[name].publish(report(type_, subject, status, f"{subject} {status}"))
+
+
+def check_order(node: Node) -> None:
+    """V2, V3: per origin strictly ascending, so nothing twice and nothing out of order."""
+    last: dict[str, str] = {}
+    for entry in node.entries:
+        name, low, high = (
+            (entry.event.origin, entry.event.sequence, entry.event.sequence)
+            if isinstance(entry, Arrival)
+            else (entry.origin, entry.first, entry.last)
+        )
+        assert low > last.get(name, ""), f"{node.name}: {name} {low} after {last.get(name)}"
+        last[name] = high
