@@ -1,0 +1,453 @@
+"""The agent of a node: the composition root. :class:`Agent` reads like the drawing in DESIGN.md section 2.
+
+Generators publish on the local bus. On the bus, in this order: the board (current state, always first),
+the buffer (which gives the number), the recent events for people, the feed (which wakes those who
+wait), the forwarder (which sends what is this node's own over all rails, and publishes what comes).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import uvloop
+
+from tocsin import __version__, logs
+from tocsin.core.board import Board, Resource
+from tocsin.core.buffer import Buffer
+from tocsin.core.bus import Arrival, Bus, Loss
+from tocsin.core.cursor import buffer_id
+from tocsin.core.errors import ConfigError, EventError, TocsinError
+from tocsin.core.event import Draft, Event, report
+from tocsin.core.measures import Measures
+from tocsin.core.publisher import Publisher
+from tocsin.core.recent import Recent
+from tocsin.core.replica import Replica
+from tocsin.forwarder.forwarder import Forwarder
+from tocsin.forwarder.rail import Rail
+from tocsin.forwarder.zenoh import ZenohRail
+from tocsin.generators.desk import DeskOfAgent
+from tocsin.generators.registry import Registration
+from tocsin.generators.supervisor import Supervisor
+from tocsin.server import Server, listen, notify_systemd
+from tocsin.settings import Config
+from tocsin.storage.state import KEEP_NAMES, State, StateFile
+from tocsin.web.app import create_app
+from tocsin.web.node import NotReady, Settings
+
+__all__ = ["Agent", "run"]
+
+log = logs.get(__name__)
+
+#: How long the generators' first dump is waited for before this node may be asked for its section. Seconds.
+_FIRST_DUMP: Final = 3.0
+_HOUSEKEEPING: Final = 1.0
+#: The state file is renewed this often where its content changed, in seconds.
+_SAVE_EVERY: Final = 30.0
+_SAMPLE_EVERY: Final = 2.0
+
+
+class Agent:
+    """One node: everything that runs on it, and how it is connected."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.cluster, self.name = config.cluster.name, config.node.name
+        self.settings = _web_settings(config)
+        self._state_file = StateFile(Path(config.node.state_dir) if config.node.state_dir else None)
+        self._state = self._read_state()
+        self._first_start = not self._state.stamp
+        self._ready_at: float | None = None
+        self._clash = ""
+        self._saved_at = self.now()
+        self._late = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+        self.bus = Bus()
+        self.board = Board()
+        self.recent = Recent()
+        self.measures = Measures()
+        self.publisher = Publisher(self.cluster, self.name)
+        self.buffer: Buffer | None = self._make_buffer() if config.buffer.enabled else None
+        self.replica = self._make_replica()
+        self._know_from_the_start()
+
+        self.bus.subscribe(self._to_board)
+        self.bus.subscribe(self._to_buffer)
+        self.app = create_app(self)  # its feed wakes behind the buffer
+        self.forwarder = Forwarder(self.replica, self._make_rails(), self)
+        self.bus.subscribe(self._to_log)
+        self.supervisor = Supervisor(
+            self._make_desk,
+            disabled=config.generators.disabled,
+            settings=_generator_settings(config),
+        )
+
+    # -- the parts -------------------------------------------------------------------------
+
+    def _make_buffer(self) -> Buffer:
+        # The incarnation is not known yet; what makes the id new is the same wall clock.
+        life = max(self._state.incarnation + 1, round(time.time() * 1000))
+        limits = self.config.buffer
+        return Buffer(
+            buffer_id(self.cluster, self.name, life),
+            retain=limits.retain,
+            max_events=limits.max_events,
+            max_bytes=limits.max_bytes,
+        )
+
+    def _make_replica(self) -> Replica:
+        return Replica(
+            self.name,
+            now=self.now(),
+            wall_ms=round(time.time() * 1000),
+            names=self.config.cluster.nodes,
+            seen=self._state.names,
+            stored_incarnation=self._state.incarnation,
+            stored_last=self._state.last,
+            retain=self.config.buffer.retain,
+            max_events=self.config.buffer.max_events,
+            down_after=self.config.cluster.down_after,
+            alone=not self.config.rails,
+            section=lambda origin: (self.board.stamp(origin), self.board.section(origin)),
+        )
+
+    def _make_rails(self) -> list[Rail]:
+        return [
+            ZenohRail(
+                rail.name or f"rail{number}",
+                cluster=self.cluster,
+                node=self.name,
+                listen=rail.listen,
+                connect=rail.connect,
+            )
+            for number, rail in enumerate(self.config.rails, start=1)
+        ]
+
+    def _make_desk(self, registration: Registration) -> DeskOfAgent:
+        return DeskOfAgent(
+            registration,
+            node=self.name,
+            board=self.board,
+            publish=self._publish_local,
+            state=self.board.state,
+            measure=self._measure,
+            first_start=lambda: self._first_start and not self.replica.opened,
+        )
+
+    def _know_from_the_start(self) -> None:
+        for name in [*self.replica.liveness.members, self.name]:
+            self.board.set_node(self.replica.liveness.resource(name, self.wall()))
+        if self._state.stamp:
+            self.board.replace(self.name, self._state.stamp, self._state.section)
+
+    # -- the bus ---------------------------------------------------------------------------
+
+    def _to_board(self, item: Arrival | Loss) -> None:
+        if isinstance(item, Arrival):
+            self.board.fold(item.event)
+
+    def _to_buffer(self, item: Arrival | Loss) -> None:
+        now, wall = self.now(), self.wall()
+        number = 0
+        if self.buffer is not None:
+            if isinstance(item, Loss):
+                self.buffer.mark(item, now, wall)
+            else:
+                number = self.buffer.append(item, now, wall)
+        if isinstance(item, Arrival):
+            self.recent.add(number, item.event, wall)
+
+    def _to_log(self, item: Arrival | Loss) -> None:
+        if isinstance(item, Loss):
+            log.warning("events lost", origin=item.origin, first=item.first, last=item.last)
+        elif item.event.origin == self.name:
+            event = item.event
+            log.info(event.type, subject=event.subject, severity=event.severity, sequence=event.sequence)
+
+    # -- publishing ------------------------------------------------------------------------
+
+    def publish(self, drafts: Sequence[Draft]) -> list[str]:
+        """Publishes all drafts or none; returns their sequences. Raises EventTooLarge, NotReady."""
+        if not self.publisher.open:
+            raise NotReady(self.readiness())
+        events = self.publisher.seal(drafts, self.wall())
+        now = self.now()
+        for event in events:
+            self.bus.publish(Arrival(event, now))
+        return [event.sequence for event in events]
+
+    def publish_report(self, draft: Draft) -> None:
+        """Publishes what the replica has to say of other nodes."""
+        self._publish_local(draft)
+
+    def _publish_local(self, draft: Draft) -> None:
+        if not self.publisher.open:
+            self.publisher.wait(draft)
+            return
+        try:
+            self.publish([draft])
+        except EventError as error:
+            log.error("an event of this node was refused", type=draft.type, subject=draft.subject, why=error)
+
+    def _measure(self, values: Mapping[str, float]) -> None:
+        self.replica.measures = {name: round(value, 3) for name, value in values.items()}
+        self.measures.add(self.name, values, time.time())
+
+    # -- what the forwarder needs (tocsin.forwarder.forwarder.Host) --------------------------
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+    def wall(self) -> str:
+        """Wall time, RFC 3339 UTC with microseconds; for people only."""
+        return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def base(self, origin: str, sequence: str) -> None:
+        """Nothing of ``origin`` up to and including ``sequence`` is held here."""
+        if self.buffer is not None:
+            self.buffer.base(origin, sequence)
+
+    def begin(self, incarnation: int, previous: str) -> None:
+        """The incarnation of this life is known: it is kept before anything is published under it."""
+        was = self._state
+        self._previous = {
+            "incarnation": int(previous[:13] or 0),
+            "last": int(previous[14:] or 0),
+            "clean": was.clean,
+        }
+        self._state = msgspec.structs.replace(was, incarnation=incarnation, last=0, clean=False)
+        self._write_state()
+
+    def ready(self) -> None:
+        """History is numbered: publishing begins, the feed answers, the generators take stock."""
+        self._ready_at = self.now()
+        waiting = self.publisher.begin(self.replica.incarnation)
+        self._publish_local(self._started_draft())
+        for draft in waiting:
+            self._publish_local(draft)
+        self._spawn(self._take_stock())
+
+    def _started_draft(self) -> Draft:
+        attributes: dict[str, Any] = {
+            "url": self.config.node.url,
+            "version": __version__,
+            "buffer": self.buffer is not None,
+            "started": self.wall(),
+        }
+        if self._previous["incarnation"]:
+            attributes["previous"] = self._previous
+        words = f"the agent of {self.name} has started"
+        return report("agent.started", "agent", "ok", words, attributes)
+
+    async def _take_stock(self) -> None:
+        if self.board.section(self.name) and self.board.stamp(self.name) and self._previous["incarnation"]:
+            self._first_start = False
+        self.supervisor.start()
+        await self.supervisor.first_dump(_FIRST_DUMP)
+        self.forwarder.open()
+        log.info("ready", url=self.config.node.url, incarnation=self.replica.incarnation)
+        notify_systemd("READY=1")
+
+    def clash(self, name: str) -> None:
+        """Another living node has this node's name."""
+        self._clash = f"another living node is called {name}; give this one another name (node.name, --name)"
+        log.error("name clash: staying off the rails", name=name, do=self._clash)
+
+    def measured(self, node: str, values: dict[str, float]) -> None:
+        """Measured values of another node; kept every two seconds at most."""
+        self.measures.add(node, values, time.time())
+
+    def late(self, event: Event) -> None:
+        """An event of a life that is over: it is not numbered any more, and counted."""
+        self._late += 1
+        log.warning("event of an earlier life came late", origin=event.origin, sequence=event.sequence)
+
+    # -- what the web needs (tocsin.web.node.Node) -------------------------------------------
+
+    def readiness(self) -> str:
+        """Empty when ready, else the reason in words."""
+        if self._clash:
+            return self._clash
+        return "" if self._ready_at is not None else "this node is joining the cluster and fetching its history"
+
+    def degraded(self) -> tuple[str, ...]:
+        """Names of the nodes whose events may be incomplete here."""
+        return self.replica.degraded()
+
+    def urls(self) -> dict[str, str]:
+        """Public base URL of every node known that has a buffer."""
+        found = {self.name: self.config.node.url} if self.buffer is not None else {}
+        for node in self.board.nodes():
+            agent = self.board.own(node.subject, "agent", "agent")
+            if agent is not None and agent.attributes.get("buffer") and agent.attributes.get("url"):
+                found.setdefault(node.subject, str(agent.attributes["url"]))
+        return dict(sorted(found.items()))
+
+    def counters(self) -> Mapping[str, float | Mapping[str, float]]:
+        """What the agent counts, for /metrics."""
+        found: dict[str, float | Mapping[str, float]] = {"events_published_total": self.publisher.last}
+        for name, value in sorted(self.replica.counters.items()):
+            found[f"{name}_total"] = value
+        found["events_late_total"] = self._late
+        found["nodes_heard"] = len(self.replica.liveness.living(self.now(), self.replica.period))
+        for name in ("sent", "sent_bytes", "received", "received_bytes", "dropped_out", "dropped_in"):
+            per_rail = {f'{{rail="{r.name}"}}': float(getattr(r.stats(), name)) for r in self.forwarder.rails}
+            if per_rail:
+                found[f"rail_{name}_total"] = per_rail
+        return found
+
+    def forget(self, node: str) -> bool:
+        """Removes a name that is not a living node; False if there is none such."""
+        member = self.replica.liveness.members.get(node)
+        if member is None or self.replica.liveness.hears(node, self.now(), self.replica.period):
+            return False
+        words = f"{node} was removed by an operator at {self.name}"
+        self.publish([report("node.forgotten", node, "gone", words, {"state": "forgotten"}, node=node)])
+        return True
+
+    # -- running -----------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Runs until SIGTERM or SIGINT; returns the exit code."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        server = Server(self.app)
+        server.start(listen(self.config.node.address))
+        # What was made until now lives as long as the agent: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        self.forwarder.start()
+        self._housekeeping()
+        log.info("started", node=self.name, cluster=self.cluster, version=__version__, page=self.config.node.url)
+        await stop.wait()
+        notify_systemd("STOPPING=1")
+        await self._stop(server)
+        return 0
+
+    async def _stop(self, server: Server) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.supervisor.stop()
+        if self.publisher.open:
+            words = f"the agent of {self.name} is stopping"
+            self._publish_local(report("agent.stopping", "agent", None, words))
+        self.app.close()
+        await asyncio.gather(self.forwarder.stop(), server.stop())
+        for task in self._tasks:
+            task.cancel()
+        if self.publisher.open:
+            self._keep(clean=True)
+            self._write_state()
+        log.info("stopped", node=self.name)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a task of the agent failed", why=repr(task.exception()))
+
+    def _housekeeping(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_HOUSEKEEPING, self._housekeeping)
+        now = self.now()
+        if self.buffer is not None:
+            self.buffer.prune(now)
+        if now - self._saved_at >= _SAVE_EVERY and self.publisher.open:
+            self._saved_at = now
+            self._keep(clean=False)
+            self._spawn(self._save())
+
+    async def _save(self) -> None:
+        # On a thread: a slow disk must not delay an event.
+        await asyncio.to_thread(self._write_state)
+
+    # -- what outlives it ----------------------------------------------------------------------
+
+    def _read_state(self) -> State:
+        try:
+            state = self._state_file.read()
+        except (OSError, ValueError) as error:
+            log.error("the state of the former life cannot be read; going on without it", why=error)
+            self._state_file.set_aside()
+            return State(clean=False)
+        oldest = time.time() - KEEP_NAMES
+        state.names = {name: seen for name, seen in state.names.items() if seen >= oldest}
+        return state
+
+    def _keep(self, *, clean: bool) -> None:
+        now = time.time()
+        heard = set(self.replica.liveness.living(self.now(), self.replica.period))
+        names = {n: now if n in heard else self._state.names.get(n, now) for n in self.replica.names()}
+        section: list[Resource] = self.board.section(self.name)
+        self._state = State(
+            incarnation=self.replica.incarnation,
+            last=self.publisher.last,
+            clean=clean,
+            names=names,
+            stamp=self.board.stamp(self.name),
+            section=section,
+        )
+
+    def _write_state(self) -> None:
+        try:
+            self._state_file.write(self._state)
+        except OSError as error:
+            log.error("the state directory cannot be written; going on without it", why=error)
+
+
+def _web_settings(config: Config) -> Settings:
+    feed = config.feed
+    return Settings(
+        allow_anonymous=config.node.allow_anonymous,
+        wait_slots=feed.wait_slots,
+        shared_cache_seconds=feed.shared_cache_seconds,
+        cors_origins=tuple(feed.cors_origins),
+        poll_interval=feed.poll_interval,
+        hosts=tuple(feed.hosts),
+    )
+
+
+def _generator_settings(config: Config) -> dict[str, Any]:
+    """The generators' own settings, keyed ``storage.filling`` and so on."""
+    nested = msgspec.to_builtins(config.generators)
+    return {
+        f"{name}.{key}": value
+        for name, values in nested.items()
+        if isinstance(values, dict)
+        for key, value in values.items()
+    }
+
+
+def run(config: Config) -> int:
+    """Runs the agent of this node until it is told to stop; returns the exit code."""
+    logs.setup(config.log.level, config.log.format)
+    for warning in config.warnings:
+        log.warning(warning)
+
+    async def main() -> int:
+        return await Agent(config).run()
+
+    try:
+        return uvloop.run(main())
+    except ConfigError:
+        raise
+    except TocsinError as error:
+        log.error("the agent cannot run", why=error)
+        return 1
+    finally:
+        logs.shutdown()

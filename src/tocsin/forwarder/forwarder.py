@@ -1,0 +1,163 @@
+"""The forwarder: sends every event of this node to all others, and publishes theirs here.
+
+The decisions are the replica's (:mod:`tocsin.core.replica`); this file carries them out: it hands
+messages to all rails, what arrives to the local bus, and time to the replica.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from tocsin.core import effects as fx
+from tocsin.core.board import Board
+from tocsin.core.bus import Arrival, Bus, Loss
+from tocsin.core.event import Draft, Event
+from tocsin.core.replica import Replica
+from tocsin.forwarder.rail import Rail
+
+__all__ = ["TICK", "Forwarder", "Host"]
+
+#: Seconds between two ticks of the replica: the grain of every delay in it.
+TICK: Final = 0.05
+
+
+class Host(Protocol):
+    """What the forwarder needs of the agent. Called on the event loop's thread."""
+
+    board: Board
+    bus: Bus
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def wall(self) -> str:
+        """Wall time as RFC 3339 text."""
+
+    def publish_report(self, draft: Draft) -> None:
+        """Publishes what the replica has to say of other nodes."""
+
+    def base(self, origin: str, sequence: str) -> None:
+        """Nothing of ``origin`` up to and including ``sequence`` is held here."""
+
+    def begin(self, incarnation: int, previous: str) -> None:
+        """The incarnation of this life is known."""
+
+    def ready(self) -> None:
+        """History is numbered."""
+
+    def clash(self, name: str) -> None:
+        """Another living node has this node's name: it stays off the rails."""
+
+    def measured(self, node: str, values: dict[str, float]) -> None:
+        """Measured values of another node have come."""
+
+    def late(self, event: Event) -> None:
+        """An event of a life that is over came too late to be numbered."""
+
+
+class Forwarder:
+    """Connects one replica with its rails and with the local bus."""
+
+    def __init__(self, replica: Replica, rails: Sequence[Rail], host: Host) -> None:
+        self.replica, self.rails = replica, tuple(rails)
+        self._host = host
+        self._pending: list[Arrival] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        host.bus.subscribe(self._on_bus)
+
+    def start(self) -> None:
+        """Opens the rails and begins to listen; needs a running loop."""
+        self._loop = asyncio.get_running_loop()
+        for rail in self.rails:
+            rail.start(self._receive)
+        self._tick()
+
+    def open(self) -> None:
+        """This node's first dump is on its board."""
+        self._flush()
+        self._do(self.replica.open(self._host.now()))
+
+    async def stop(self) -> None:
+        """Says goodbye and closes the rails; takes about a second at most."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._flush()
+        self._do(self.replica.goodbye())
+        await asyncio.gather(*(rail.close() for rail in self.rails))
+
+    # -- what comes in -----------------------------------------------------------------
+
+    def _on_bus(self, item: Arrival | Loss) -> None:
+        # Events of one turn of the loop leave in one message; when idle that is at once.
+        if isinstance(item, Arrival) and item.event.origin == self.replica.me and self._loop is not None:
+            if item.event.incarnation != self.replica.incarnation:
+                return  # history of a former life of this node, told by a peer
+            if not self._pending:
+                self._loop.call_soon(self._flush)
+            self._pending.append(item)
+
+    def _flush(self) -> None:
+        if self._pending:
+            pending, self._pending = self._pending, []
+            self._do(self.replica.local(pending, self._host.now()))
+
+    def _receive(self, sender: str, payload: bytes) -> None:
+        self._flush()
+        self._do(self.replica.receive(sender, payload, self._host.now()))
+
+    def _tick(self) -> None:
+        assert self._loop is not None
+        self._timer = self._loop.call_later(TICK, self._tick)
+        self._flush()
+        self._do(self.replica.tick(self._host.now()))
+
+    # -- what is to be done ------------------------------------------------------------
+
+    def _do(self, effects: list[fx.Effect]) -> None:
+        host = self._host
+        for effect in effects:
+            match effect:
+                case fx.Send(payload, to):
+                    for rail in self.rails:
+                        rail.send(payload, to)
+                case fx.Deliver(arrival):
+                    host.bus.publish(arrival)
+                case fx.Measured(node, values):
+                    host.measured(node, values)
+                case fx.Lose(loss):
+                    host.bus.publish(loss)
+                case fx.Publish(draft):
+                    host.publish_report(draft)
+                    self._flush()
+                case _:
+                    self._do_rarely(effect)
+
+    def _do_rarely(self, effect: fx.Effect) -> None:
+        host = self._host
+        match effect:
+            case fx.Base(origin, sequence):
+                host.base(origin, sequence)
+            case fx.ReplaceSection(origin, stamp, resources, later):
+                if origin == self.replica.me and stamp < host.board.stamp(origin):
+                    return  # what the state directory kept is newer than what a peer remembers
+                host.board.replace(origin, stamp, resources)
+                for event in later:
+                    host.board.fold(event)
+            case fx.Doubt(origin, why):
+                host.board.doubt(origin, why)
+            case fx.NodeState(name):
+                node = self.replica.liveness.resource(name, host.wall(), self.replica.incarnation)
+                host.board.set_node(node)
+            case fx.Begin(incarnation, previous):
+                host.begin(incarnation, previous)
+            case fx.Ready():
+                host.ready()
+            case fx.Late(event):
+                host.late(event)
+            case fx.Clash(name):
+                host.clash(name)
+            case _:
+                raise AssertionError(effect)

@@ -1,0 +1,92 @@
+"""The HTTP server of an agent: uvicorn inside the agent's own event loop and life cycle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any, Final
+
+import uvicorn
+
+from tocsin.core.errors import ConfigError
+from tocsin.endpoints import Address
+
+__all__ = ["Server", "listen", "notify_systemd"]
+
+#: Seconds in which open answers may be finished when the agent stops.
+_GRACE: Final = 1
+_BACKLOG: Final = 4096
+#: Longer than the longest time between two polls of a hidden page, so that connections are reused.
+_KEEP_ALIVE: Final = 65
+
+
+def listen(address: Address) -> socket.socket:
+    """A listening socket. Raises :exc:`ConfigError` that says what is in the way and what to do."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address.host, address.port))
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        hint = "another program listens there, maybe another agent; choose another port with --listen HOST:PORT"
+        if error.errno != 98:
+            hint = "is the address one of this machine's?"
+        raise ConfigError(
+            f"cannot listen on {address.host}:{address.port}: {os.strerror(error.errno or 0)}",
+            key="node.listen",
+            hint=hint,
+        ) from None
+    sock.setblocking(False)
+    return sock
+
+
+class _Uvicorn(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The agent handles signals itself: it must say goodbye on the rails first."""
+        yield
+
+
+class Server:
+    """Serves an ASGI application on a socket."""
+
+    def __init__(self, app: Any) -> None:
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_GRACE,
+            backlog=_BACKLOG,
+        )
+        self._server = _Uvicorn(config)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, sock: socket.socket) -> None:
+        """Serves in the background."""
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[sock]))
+
+    async def stop(self) -> None:
+        """Finishes open answers, for a second at most, and closes."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=_GRACE + 0.5)
+
+
+def notify_systemd(state: str) -> None:
+    """Tells systemd (sd_notify(3)) if it asked to be told."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.connect(f"\0{address[1:]}" if address.startswith("@") else address)
+        sock.send(state.encode())

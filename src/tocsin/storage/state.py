@@ -1,0 +1,72 @@
+"""What outlives an agent: its incarnation, how it ended, the names it has seen, its board section.
+
+One small JSON file in the state directory, replaced atomically. Without it a node still works: peers
+tell it of its former lives, and the wall clock makes its incarnation grow.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct, field
+
+from tocsin.core.board import Resource
+
+__all__ = ["KEEP_NAMES", "State", "StateFile"]
+
+#: A name that has not been seen for so long is forgotten, in seconds (DESIGN.md section 5, membership).
+KEEP_NAMES: Final = 7 * 86_400.0
+
+
+class State(Struct, kw_only=True):
+    """The content of the file. Times are wall seconds since the epoch."""
+
+    incarnation: int = 0
+    #: The last event of that life, and whether it ended cleanly (else ``last`` is a lower bound).
+    last: int = 0
+    clean: bool = True
+    #: Every other node ever seen, and when last.
+    names: dict[str, float] = field(default_factory=dict)
+    #: The sequence up to which ``section`` is true.
+    stamp: str = ""
+    section: list[Resource] = field(default_factory=list)
+
+
+class StateFile:
+    """Reads and replaces the file. ``directory`` None: nothing is kept."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self.path = directory / "state.json" if directory else None
+
+    def read(self) -> State:
+        """The state of the former life, empty if there was none. Raises OSError or ValueError, saying why."""
+        if self.path is None:
+            return State()
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return State()
+        try:
+            return msgspec.json.decode(content, type=State)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"{self.path} cannot be read ({error}); it is set aside") from None
+
+    def set_aside(self) -> None:
+        """Keeps an unreadable file for people, under another name."""
+        if self.path is not None and self.path.exists():
+            self.path.replace(self.path.with_suffix(".unreadable"))
+
+    def write(self, state: State) -> None:
+        """Replaces the file: after a crash at any point it has the old content or the new. Raises OSError."""
+        if self.path is None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = self.path.with_suffix(".new")
+        with new.open("wb") as stream:
+            stream.write(msgspec.json.encode(state))
+            stream.flush()
+            os.fsync(stream.fileno())
+        new.replace(self.path)
