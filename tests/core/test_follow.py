@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from . import follow_table as table
+from tests.core import follow_table as table
 
 
 @pytest.mark.parametrize("case", table.cases(), ids=lambda case: str(case["name"]))
