@@ -1,0 +1,137 @@
+"""What a buffer holds of one origin, and what it still knows of what it held.
+
+The entries are in order of number and of sequence at once: an origin's events enter a buffer in order.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from operator import attrgetter
+from typing import Final
+
+from tocsin.core.event import incarnation_of, seq_of, sequence_of
+from tocsin.core.page import GONE, Entry, following
+
+__all__ = ["Held"]
+
+#: Of how many pruned entries of an origin number and sequence are remembered, to say exactly what is lost.
+_TRAIL: Final = 256
+_SPARE: Final = 1024
+_number = attrgetter("number")
+_sequence = attrgetter("sequence")
+
+
+class Held:
+    """The retained entries of one origin, oldest first, and its marks."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self.entries: list[Entry] = []
+        #: The index of the oldest retained entry; those before it are gone.
+        self.head = 0
+        #: How many events are retained, and their bytes.
+        self.events = 0
+        self.bytes = 0
+        #: Up to here everything got a number, or is known not to be held.
+        self.seen = ""
+        #: Up to here nothing is retained.
+        self.low = ""
+        #: The number and last sequence of the youngest entry that is not retained any more.
+        self.gone = 0
+        self.gone_to = ""
+        #: The first sequence that ever had a number here.
+        self.begins = ""
+        self._trail: deque[tuple[int, str]] = deque(maxlen=_TRAIL)
+        self._forgotten = 0
+
+    def hole_before(self, sequence: str) -> str:
+        """The first of the sequences that are missing before this one; empty if none is."""
+        life, seq = incarnation_of(sequence), seq_of(sequence)
+        same_life = self.seen != "" and incarnation_of(self.seen) == life
+        expected = seq_of(self.seen) + 1 if same_life else 1
+        return sequence_of(life, expected) if seq > expected else ""
+
+    def add(self, entry: Entry) -> int:
+        """Takes in the origin's next entry; returns the bytes of its event."""
+        self.entries.append(entry)
+        self.seen = entry.sequence
+        self.begins = self.begins or (entry.marker.first if entry.marker else entry.sequence)
+        if entry.event is None:
+            return 0
+        self.events += 1
+        self.bytes += len(entry.event.body)
+        return len(entry.event.body)
+
+    def after_number(self, number: int) -> int:
+        """The index of the first entry numbered after ``number``."""
+        return bisect_right(self.entries, number, lo=self.head, key=_number)
+
+    def seen_at(self, number: int) -> str:
+        """What of this origin a reader at ``number`` has been told."""
+        index = self.after_number(number)
+        return self.entries[index].prev if index < len(self.entries) else self.seen
+
+    def first_beyond(self, sequence: str) -> Entry | None:
+        """The first retained entry that a reader who has seen ``sequence`` has not seen."""
+        index = bisect_right(self.entries, sequence, lo=self.head, key=_sequence)
+        return self.entries[index] if index < len(self.entries) else None
+
+    def oldest_event(self) -> int:
+        """The index of the oldest retained event. There must be one."""
+        index = self.head
+        while self.entries[index].event is None:
+            index += 1
+        return index
+
+    def discount(self, entry: Entry) -> int:
+        """The entry's event, if any, is not retained any more; returns its bytes."""
+        if entry.event is None:
+            return 0
+        self.events -= 1
+        self.bytes -= len(entry.event.body)
+        return len(entry.event.body)
+
+    def replace(self, run: int, here: int, marker: Entry) -> None:
+        """Puts one marker in place of the entries from index ``run`` to ``here``."""
+        self.entries[here] = marker
+        if run == self.head:
+            self.head = here  # a flood evicts from this end: no list is copied for each event
+            self._compact()
+        else:
+            del self.entries[run:here]
+
+    def pop(self) -> int:
+        """The oldest entry leaves the buffer; returns the bytes of its event."""
+        entry = self.entries[self.head]
+        self.entries[self.head] = GONE
+        self.head += 1
+        self.low = max(self.low, entry.sequence)
+        self.gone, self.gone_to = entry.number, entry.sequence
+        if len(self._trail) == _TRAIL:
+            self._forgotten = self._trail[0][0]
+        self._trail.append((entry.number, entry.marker.first if entry.marker else entry.sequence))
+        self._compact()
+        return self.discount(entry)
+
+    def _compact(self) -> None:
+        if self.head > _SPARE and self.head * 2 > len(self.entries):
+            del self.entries[: self.head]
+            self.head = 0
+
+    def lost_after(self, number: int) -> tuple[str, str]:
+        """First and last sequence of what a reader at ``number`` can no longer get from before the window.
+
+        Where the exact first one is forgotten, it is the first that was ever here: rather too much.
+        """
+        first = self.begins
+        if number >= self._forgotten:
+            first = next(first for gone, first in self._trail if gone > number)
+        return first, self.gone_to
+
+    def lost_beyond(self, sequence: str) -> tuple[str, str]:
+        """First and last sequence of what a reader who has seen ``sequence`` can no longer get."""
+        if sequence:
+            return following(sequence), self.low
+        first = sequence_of(incarnation_of(self.low), 1)
+        return min(self.begins, first) if self.begins else first, self.low

@@ -1,0 +1,115 @@
+"""What a buffer knows of one origin."""
+
+from __future__ import annotations
+
+from tests.core.made import LIFE, WALL, event, loss
+from tocsin.core.event import sequence_of
+from tocsin.core.held import Held
+from tocsin.core.page import Entry
+
+
+def s(seq: int, life: int = LIFE) -> str:
+    return sequence_of(life, seq)
+
+
+def entry(number: int, seq: int, prev: str) -> Entry:
+    made = event("a", seq)
+    return Entry(number, "a", made.sequence, prev, 0.0, 0.0, WALL, event=made)
+
+
+def marker(number: int, first: int, last: int, prev: str) -> Entry:
+    return Entry(number, "a", s(last), prev, 0.0, 0.0, WALL, marker=loss("a", first, last))
+
+
+def filled(count: int) -> Held:
+    """Events 1 … count under the numbers 10, 20, 30 …"""
+    held = Held("a")
+    for seq in range(1, count + 1):
+        held.add(entry(seq * 10, seq, held.seen))
+    return held
+
+
+def test_it_counts_events_and_bytes() -> None:
+    """Events and their bytes are counted in and out; markers have none."""
+    held = filled(2)
+    size = len(event("a", 1).body)
+    assert held.add(marker(30, 3, 4, s(2))) == 0
+    assert (held.events, held.bytes, held.seen, held.begins) == (2, 2 * size, s(4), s(1))
+
+    assert (held.pop(), held.pop(), held.pop()) == (size, size, 0)
+    assert (held.events, held.bytes, held.low) == (0, 0, s(4))
+
+
+def test_a_hole_is_seen_by_its_sequence() -> None:
+    """Within a life numbers follow each other; each life begins at 1."""
+    held = Held("a")
+    assert held.hole_before(s(1)) == ""
+    assert held.hole_before(s(3)) == s(1)
+    held.add(entry(1, 1, ""))
+    assert held.hole_before(s(2)) == ""
+    assert held.hole_before(s(5)) == s(2)
+    assert held.hole_before(s(1, LIFE + 1)) == ""
+    assert held.hole_before(s(4, LIFE + 1)) == s(1, LIFE + 1)
+
+
+def test_positions_by_number_and_by_sequence() -> None:
+    """A reader's place is found by the buffer's number or by what it has seen."""
+    held = filled(3)
+
+    assert (held.seen_at(5), held.seen_at(10), held.seen_at(29), held.seen_at(30)) == ("", s(1), s(2), s(3))
+    first, none = held.first_beyond(s(1)), held.first_beyond(s(3))
+    assert first is not None
+    assert (first.number, none) == (20, None)
+
+
+def test_the_oldest_event_is_behind_leading_markers() -> None:
+    """Markers that stand for what went before are passed over."""
+    held = Held("a")
+    held.add(marker(1, 1, 3, ""))
+    held.add(entry(2, 4, s(3)))
+
+    assert held.oldest_event() == 1
+
+
+def test_one_marker_takes_the_place_of_a_run() -> None:
+    """At the old end nothing is copied, in the middle the run is taken out."""
+    held = filled(4)
+    held.replace(0, 1, marker(20, 1, 2, ""))
+    assert [e.number for e in held.entries[held.head :]] == [20, 30, 40]
+
+    held.replace(2, 3, marker(40, 3, 4, s(2)))
+    assert [e.number for e in held.entries[held.head :]] == [20, 40]
+
+
+def test_what_was_lost_after_a_number() -> None:
+    """Exactly, as far as the trail goes; from the very first where that is forgotten."""
+    held = filled(1300)
+    for _ in range(300):
+        held.pop()
+
+    assert held.lost_after(2990) == (s(300), s(300))
+    assert held.lost_after(500) == (s(51), s(300))
+    assert held.lost_after(430) == (s(1), s(300))
+
+
+def test_what_was_lost_beyond_a_sequence() -> None:
+    """From the next one after what was seen, or from the first there can have been."""
+    held = filled(3)
+    held.pop()
+    held.pop()
+    assert held.lost_beyond(s(1)) == (s(2), s(2))
+    assert held.lost_beyond("") == (s(1), s(2))
+
+    based = Held("a")
+    based.low = s(40)
+    assert based.lost_beyond("") == (s(1), s(40))
+
+
+def test_what_is_gone_is_not_kept() -> None:
+    """The list is cut when more than half of it is gone."""
+    held = filled(1500)
+    for _ in range(1100):
+        held.pop()
+
+    assert len(held.entries) < 500
+    assert held.entries[held.head].sequence == s(1101)
