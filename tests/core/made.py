@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from tocsin.core.bus import Arrival, Loss
 from tocsin.core.event import Draft, Event, seal, sequence_of
+from tocsin.core.page import Entry
 
 __all__ = ["LIFE", "WALL", "arrival", "event", "loss", "seqs"]
 
@@ -11,17 +15,17 @@ LIFE = 1_790_000_000_000
 WALL = "2026-11-23T12:00:00.000000Z"
 
 
-def event(origin: str, seq: int, type: str = "service.failed", *, life: int = LIFE, **draft: object) -> Event:
+def event(origin: str, seq: int, type: str = "service.failed", *, life: int = LIFE, **draft: Any) -> Event:
     """Event ``seq`` of ``origin``."""
-    made = Draft(type=type, **draft)  # type: ignore[arg-type]
+    made = Draft(type=type, **draft)
     return seal(made, cluster="test", origin=origin, incarnation=life, seq=seq, time=WALL)
 
 
 def arrival(
-    origin: str, seq: int, type: str = "service.failed", *, born: float = 0.0, **more: object
+    origin: str, seq: int, type: str = "service.failed", *, born: float = 0.0, **more: Any
 ) -> Arrival:
     """The same as it arrives, born at ``born``."""
-    return Arrival(event(origin, seq, type, **more), born)  # type: ignore[arg-type]
+    return Arrival(event(origin, seq, type, **more), born)
 
 
 def loss(origin: str, first: int, last: int, *, life: int = LIFE) -> Loss:
@@ -29,6 +33,6 @@ def loss(origin: str, first: int, last: int, *, life: int = LIFE) -> Loss:
     return Loss(origin, sequence_of(life, first), sequence_of(life, last))
 
 
-def seqs(entries: object) -> list[str]:
+def seqs(entries: Iterable[Entry]) -> list[str]:
     """What a page contains, as ``origin`` and number: ``["a1", "b1"]``."""
-    return [f"{e.origin}{int(e.sequence[14:])}" for e in entries]  # type: ignore[attr-defined]
+    return [f"{e.origin}{int(e.sequence[14:])}" for e in entries]

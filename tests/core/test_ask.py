@@ -12,6 +12,7 @@ from tocsin.core.page import Entry
 
 
 def entry(seq: int, born: float = 0.0) -> Entry:
+    """Event ``seq`` of origin a."""
     made = event("a", seq)
     return Entry(seq, "a", made.sequence, "", born, born, WALL, event=made)
 

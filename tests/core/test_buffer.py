@@ -18,6 +18,7 @@ ID = "k3f9a.1"
 
 
 def s(seq: int, life: int = LIFE) -> str:
+    """The sequence of event ``seq``."""
     return sequence_of(life, seq)
 
 
@@ -30,16 +31,19 @@ def filled(*names: str, **settings: Any) -> Buffer:
 
 
 def page(answer: Page | Gap) -> Page:
+    """The answer is a page."""
     assert isinstance(answer, Page), answer
     return answer
 
 
 def gap(answer: Page | Gap) -> Gap:
+    """The answer is a gap."""
     assert isinstance(answer, Gap), answer
     return answer
 
 
 def at(number: int) -> Cursor:
+    """The position behind ``number``."""
     return Cursor(ID, number)
 
 
@@ -261,7 +265,7 @@ def test_an_aged_event_may_leave_by_the_head_first() -> None:
 
 
 def test_wall_time_never_decides() -> None:
-    """Events dated 1970 or 2100, and a clock that steps back, change neither order nor retention (nchan#469)."""
+    """Events dated 1970 or 2100, and a clock that steps back, change neither order nor age (nchan#469)."""
     buffer = Buffer(ID, retain=10)
     buffer.append(arrival("a", 1, born=50, time="1970-01-01T00:00:00Z"), 50, "2100-01-01T00:00:00Z")
     buffer.append(arrival("a", 2, born=40, time="2100-01-01T00:00:00Z"), 40, "1970-01-01T00:00:00Z")
@@ -271,7 +275,7 @@ def test_wall_time_never_decides() -> None:
 
 
 def test_evicted_names_what_was_lost_after_the_cursor() -> None:
-    """A reader that slept too long is told exactly which origins lost which events, and goes on behind them."""
+    """A reader that slept too long is told which origins lost which events, and goes on behind them."""
     buffer = filled("a1", "b1", "a2", "a3", "c1", "b2", retain=10)
     buffer.prune(13)
 
@@ -359,7 +363,7 @@ def test_a_buffer_of_markers_gives_what_it_has() -> None:
 
 
 def test_the_window_is_always_a_page() -> None:
-    """after=0 gives all that is held, from the first event on; a hole behind that is told at the next request."""
+    """after=0 gives all that is held, from the first event on; a hole behind that is told next."""
     buffer = filled("a1", "b1", retain=10)
     buffer.mark(loss("c", 1, 1), 5, WALL)
     for seq in (2, 3):
@@ -501,11 +505,7 @@ def test_resume_in_pages(limit: int) -> None:
     seen |= answer.seen
     while answer.more:
         answer = page(buffer.since(answer.cursor, limit=limit))
-        got += [
-            name
-            for name, e in zip(seqs(answer.entries), answer.entries)
-            if e.sequence > seen.get(e.origin, "")
-        ]
+        got += seqs(e for e in answer.entries if e.sequence > seen.get(e.origin, ""))
         seen |= {o: max(q, seen.get(o, "")) for o, q in answer.seen.items()}
 
     assert got == ["b1", "b2", "a3", "b3"]

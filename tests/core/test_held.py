@@ -9,15 +9,18 @@ from tocsin.core.page import Entry
 
 
 def s(seq: int, life: int = LIFE) -> str:
+    """The sequence of event ``seq``."""
     return sequence_of(life, seq)
 
 
 def entry(number: int, seq: int, prev: str) -> Entry:
+    """Event ``seq`` under ``number``."""
     made = event("a", seq)
     return Entry(number, "a", made.sequence, prev, 0.0, 0.0, WALL, event=made)
 
 
 def marker(number: int, first: int, last: int, prev: str) -> Entry:
+    """A marker under ``number``."""
     return Entry(number, "a", s(last), prev, 0.0, 0.0, WALL, marker=loss("a", first, last))
 
 
