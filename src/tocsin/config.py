@@ -36,6 +36,9 @@ _TABLES: Final = {key[:end] for key in SETTINGS for end in range(len(key)) if ke
 class ConfigErrors(ConfigError):
     """Everything that is wrong with a configuration; ``str()`` has a line for each."""
 
+    #: What the process ends with: wrong usage.
+    exit_code = 2
+
     def __init__(self, errors: Sequence[ConfigError]) -> None:
         self.errors = tuple(sorted(errors, key=_by_line))
         first = self.errors[0]
@@ -175,9 +178,12 @@ class _Reading:
                 self._given[variables[name]] = _Given(value, f"environment, {name}", is_text=True)
             elif name.startswith("TOCSIN_") and name not in variables and name not in _OTHER_VARIABLES:
                 # Never an error: container platforms put variables of their own there (TOCSIN_PORT …).
-                near = _nearest(name, list(variables))
+                # Compared without what all have in common, or everything would look near.
+                own = [variable.removeprefix("TOCSIN_") for variable in variables]
+                near = difflib.get_close_matches(name.removeprefix("TOCSIN_"), own, n=1, cutoff=0.8)
                 if near:
-                    self.warnings.append(f"environment, {name}: is not a setting (did you mean '{near}'?)")
+                    hint = f"did you mean 'TOCSIN_{near[0]}'?"
+                    self.warnings.append(f"environment, {name}: is not a setting ({hint})")
 
     def flags(self, flags: Mapping[str, Any]) -> None:
         """Takes in the flags of the command line, by key."""

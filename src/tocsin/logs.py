@@ -59,7 +59,7 @@ class Log:
         """What does not work."""
         self._log(logging.ERROR, event, fields)
 
-    def exception(self, event: str, error: BaseException, /, **fields: object) -> None:
+    def crash(self, event: str, error: BaseException, /, **fields: object) -> None:
         """A mistake in the program, with its traceback in the same line."""
         self._logger.error(event, exc_info=error, extra={"fields": fields})
 
