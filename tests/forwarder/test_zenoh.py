@@ -1,0 +1,198 @@
+"""The rail over Zenoh: the suite on real sessions over loopback, and what only a real network can do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.forwarder.suite import End, RailSuite, meet, until
+from tocsin.core.errors import RailError
+from tocsin.forwarder.zenoh import ZenohRail
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody uses now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+class _Network:
+    def __init__(self, *nodes: str) -> None:
+        ports = free_ports(len(nodes))
+        self.endpoints = {node: f"tcp/127.0.0.1:{port}" for node, port in zip(nodes, ports, strict=True)}
+
+    def rail(self, node: str, cluster: str = "test") -> ZenohRail:
+        # Every node gets the same list: its own address in it does no harm.
+        connect = list(self.endpoints.values())
+        return ZenohRail("rail1", cluster=cluster, node=node, listen=self.endpoints[node], connect=connect)
+
+
+class TestZenohRail(RailSuite):
+    @pytest.fixture
+    def network(self) -> _Network:
+        return _Network("node1", "node2", "node3")
+
+
+@pytest.mark.parametrize(
+    ("listen", "connect", "words"),
+    [
+        ("127.0.0.1:7447", [], "rail1: '127.0.0.1:7447' is not PROTOCOL/HOST:PORT"),
+        ("carrier-pigeon/127.0.0.1:7447", [], "the protocol 'carrier-pigeon'"),
+        ("tcp/127.0.0.1:7447", ["tcp/127.0.0.2"], "is not HOST:PORT"),
+        ("tcp/127.0.0.1:7447", ["tcp/127.0.0.2:0"], "the port 0 is not between 1 and 65535"),
+        ("tcp/300.0.0.1:7447", [], "is not an IPv4 address"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_read_is_refused(listen: str, connect: list[str], words: str) -> None:
+    """A typing mistake is told at once, with the rail, the endpoint and what is expected."""
+    with pytest.raises(RailError) as error:
+        ZenohRail("rail1", cluster="test", node="node1", listen=listen, connect=connect)
+    assert str(error.value).startswith("rail1: ")
+    assert words in str(error.value)
+
+
+def test_names_must_fit_into_a_key() -> None:
+    """A cluster or node whose name would change the meaning of a key is refused."""
+    for names in ({"cluster": "a/*", "node": "node1"}, {"cluster": "test", "node": "**"}):
+        with pytest.raises(RailError, match="letters, digits"):
+            ZenohRail("rail1", listen="tcp/127.0.0.1:7447", **names)
+
+
+async def test_a_port_in_use_is_told_and_tried_again() -> None:
+    """The rail says in words why it is not up, and goes up by itself once the port is free."""
+    network = _Network("node1", "node2")
+    port = int(network.endpoints["node1"].rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", port)):
+        a = End(network.rail("node1"))
+        await until(lambda: "the port is in use" in a.rail.stats().reason)
+        assert network.endpoints["node1"] in a.rail.stats().reason
+        a.rail.send(b"dropped")
+        assert (False, 1) == (a.rail.stats().up, a.rail.stats().dropped_out)
+    b = End(network.rail("node2"))
+    await meet(a, b)
+    assert ("", True) == (a.rail.stats().reason, a.rail.stats().up)
+    await a.rail.close()
+    await b.rail.close()
+
+
+async def test_an_address_that_is_not_there_yet_does_not_stop_the_rest() -> None:
+    """An interface that is not up yet: the rail says so, and closes at once when asked."""
+    rail = ZenohRail("rail2", cluster="test", node="node1", listen="tcp/192.0.2.1:7447", connect=[])
+    End(rail)
+    await until(lambda: "does not have that address" in rail.stats().reason)
+    start = time.monotonic()
+    await rail.close()
+    assert 0.5 > time.monotonic() - start
+
+
+async def test_an_unknown_host_among_the_peers_disturbs_nobody() -> None:
+    """A peer whose name cannot be resolved is tried again in the background; the others are connected."""
+    network = _Network("node1", "node2")
+    a, b = End(network.rail("node1")), None
+    odd = ["tcp/no-such-host.invalid:7447", network.endpoints["node1"]]
+    b = End(ZenohRail("rail1", cluster="test", node="node2", listen=network.endpoints["node2"], connect=odd))
+    await meet(a, b)
+    await a.rail.close()
+    await b.rail.close()
+
+
+async def test_clusters_on_one_network_do_not_hear_each_other() -> None:
+    """The name of the cluster is part of every key."""
+    network = _Network("node1", "node2", "node3")
+    a, b = End(network.rail("node1")), End(network.rail("node2"))
+    other = End(network.rail("node3", cluster="other"))
+    await meet(a, b)
+    await until(lambda: other.rail.stats().peers == 2)
+    a.rail.send(b"not for the others")
+    await b.until(lambda: bool(b.got))
+    assert ([], {}) == (other.got, dict(other.rail.stats().heard))
+    for end in (a, b, other):
+        await end.rail.close()
+
+
+_PEER = """
+import asyncio, sys
+from tocsin.forwarder.zenoh import ZenohRail
+
+async def main():
+    rail = ZenohRail("rail1", cluster="test", node="node2", listen=sys.argv[1], connect=[sys.argv[2]])
+    rail.start(lambda sender, payload: None)
+    while True:
+        rail.send(b"hello")
+        await asyncio.sleep(0.02)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def peer_process() -> Iterator[tuple[_Network, subprocess.Popen[bytes]]]:
+    """A peer in a process of its own, which can be frozen and killed."""
+    network = _Network("node1", "node2")
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PEER, network.endpoints["node2"], network.endpoints["node1"]]
+    )
+    yield network, process
+    process.kill()
+    process.wait()
+
+
+async def test_a_frozen_peer_delays_nobody(
+    peer_process: tuple[_Network, subprocess.Popen[bytes]],
+) -> None:
+    """A peer that takes nothing any more: sending stays instant, the queues bounded, the close quick."""
+    network, process = peer_process
+    a = End(network.rail("node1"))
+    await a.hears("node2")
+    os.kill(process.pid, signal.SIGSTOP)
+    payload, slowest = bytes(60_000), 0.0
+    for _ in range(300):
+        start = time.monotonic()
+        a.rail.send(payload)
+        slowest = max(slowest, time.monotonic() - start)
+        await asyncio.sleep(0.002)
+    assert 0.1 > slowest
+    await until(lambda: a.rail.stats().peers == 0)  # given up after the lease
+    start = time.monotonic()
+    await a.rail.close()
+    assert 1.5 > time.monotonic() - start
+
+
+async def test_a_killed_peer_is_noticed_at_once(
+    peer_process: tuple[_Network, subprocess.Popen[bytes]],
+) -> None:
+    """The kernel closes the links of a killed process; the rail counts one peer less without delay."""
+    network, process = peer_process
+    a = End(network.rail("node1"))
+    await a.hears("node2")
+    assert 1 == a.rail.stats().peers
+    process.kill()
+    await until(lambda: a.rail.stats().peers == 0, seconds=1)
+    await a.rail.close()
+
+
+def test_the_engine_gets_its_threads_before_it_is_loaded() -> None:
+    """The number of receive threads is set by importing the rail, and an operator's own value stays."""
+    code = "import os, tocsin.forwarder.zenoh; print(os.environ['ZENOH_RUNTIME'])"
+    told = {}
+    for value in ("", "(rx: (worker_threads: 40))"):
+        environment = {key: text for key, text in os.environ.items() if key != "ZENOH_RUNTIME"}
+        environment |= {"ZENOH_RUNTIME": value} if value else {}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+        told[value] = done.stdout.strip()
+    assert {
+        "": "(rx: (worker_threads: 32))",
+        "(rx: (worker_threads: 40))": "(rx: (worker_threads: 40))",
+    } == told
