@@ -167,6 +167,8 @@ class Follow:
         #: When a feed last answered; None: never.
         self.heard: float | None = None
         self.misses = 0
+        #: Whether the last answer left nothing to be asked for at once.
+        self.caught_up = False
         self.degraded: tuple[str, ...] = ()
         self.hidden = False
         self._since, self._on, self._view, self._limit = since, on, view, limit
@@ -220,6 +222,8 @@ class Follow:
             body["on"] = self._on
         if self._limit:
             body["limit"] = self._limit
+        if self._view:
+            body["view"] = self._view
         return Request(self.node, PATH + "/resume", {}, body, TIMEOUT)
 
     def _ask_events(self) -> Request:
@@ -288,6 +292,7 @@ class Follow:
         self._foreign = turned_away
         if not turned_away:
             self._home = self.node
+        self.caught_up = not (turned_away or news.gap or more)
         if turned_away or news.gap:
             self.due = self._after_gap(now)
         else:
@@ -397,7 +402,7 @@ def _advance(seen: dict[str, str], origin: str, sequence: str) -> bool:
 
 
 def _text(number: float) -> str:
-    return f"{number:g}" if number else ""
+    return f"{number:.3f}".rstrip("0").rstrip(".") if number else ""
 
 
 def _retry_after(text: str) -> float:

@@ -1,0 +1,183 @@
+"""The asynchronous monitor: the same as :class:`tocsin.monitor.Monitor` for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import ssl
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from tocsin.core.errors import NoContact
+from tocsin.core.follow import Gap, Reply, Request
+from tocsin.monitor.items import Event, Item
+from tocsin.monitor.reader import Reader
+from tocsin.monitor.transport import MAX_BODY, body_of, target_of
+
+__all__ = ["AsyncMonitor"]
+
+
+class AsyncMonitor(Reader):
+    """Reads the feed of a cluster; see :class:`tocsin.monitor.Monitor` for its parameters and promises.
+
+    Handlers may be coroutine functions; they are awaited one after another. ``transport`` replaces
+    httpx's own, e.g. to read an application in the same process.
+    """
+
+    def __init__(
+        self,
+        urls: str | Iterable[str],
+        *,
+        on: str | Iterable[str] = "",
+        after: str = "",
+        since: float | None = None,
+        cursor_file: str | os.PathLike[str] | None = None,
+        limit: int = 0,
+        interval: float = 0.0,
+        wait: float = 20.0,
+        patience: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        super().__init__(
+            urls,
+            on=on,
+            after=after,
+            since=since,
+            cursor_file=cursor_file,
+            limit=limit,
+            interval=interval,
+            wait=wait,
+            patience=patience,
+        )
+        self._client = httpx.AsyncClient(
+            headers={"Accept": "application/json", **(headers or {})},
+            verify=tls if tls is not None else True,
+            transport=transport,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=None,  # noqa: S113 (one limit for the whole request, in _send)
+        )
+        self._closed = asyncio.Event()
+        self._handing: Item | None = None
+        #: It outlives a caller that is cancelled (``asyncio.timeout``): the next one gets its reply.
+        self._request: asyncio.Task[Reply | NoContact] | None = None
+
+    # -- iterating -------------------------------------------------------------------------------
+
+    def __aiter__(self) -> Items:
+        """Events and gaps, for ever; it ends when the monitor is closed."""
+        return Items(self, until_caught_up=False)
+
+    def catch_up(self) -> Items:
+        """What there is now, and then it ends. Without ``patience`` it tries until a feed answers."""
+        return Items(self, until_caught_up=True)
+
+    async def run(self) -> None:
+        """Calls the handlers, until the monitor is closed; a handler's error ends it and comes out here."""
+        self._start_handlers()
+        try:
+            while (item := await self._next()) is not None:
+                for call in self._calls(item):
+                    result = call()
+                    if inspect.isawaitable(result):
+                        await result
+                self._progress.done(item.after)
+        finally:
+            self._progress.flush()
+
+    async def _hand(self, *, until_caught_up: bool) -> Event | Gap | None:
+        """The next event or gap; the one before counts as handled. None at the end."""
+        while True:
+            if self._handing is not None:
+                self._progress.done(self._handing.after)
+            self._handing = await self._next(until_caught_up=until_caught_up)
+            if self._handing is None:
+                self._progress.flush()
+                return None
+            if self._handing.what is not None:
+                return self._handing.what
+
+    async def _next(self, *, until_caught_up: bool = False) -> Item | None:
+        while not self._closed.is_set():
+            if self._pending:
+                return self._pending.popleft()
+            if until_caught_up and self._follow.caught_up:
+                return None
+            self._progress.flush()
+            if self._request is None:
+                if await self._wait(self._pause()):
+                    return None
+                self._request = asyncio.create_task(self._send(self._ask()))
+            await asyncio.wait([self._request])
+            if not self._closed.is_set():
+                request, self._request = self._request, None
+                self._take(request.result())
+        return None
+
+    async def _wait(self, seconds: float) -> bool:
+        """Waits; True at once when the monitor is closed."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._closed.wait()
+        except TimeoutError:
+            return False
+
+    async def _send(self, request: Request) -> Reply | NoContact:
+        """The reply, or why there is none in time."""
+        method = "GET" if request.body is None else "POST"
+        url, body = request.node + target_of(request), body_of(request)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            async with (
+                asyncio.timeout(request.timeout),
+                self._client.stream(method, url, content=body, headers=headers) as response,
+            ):
+                content = bytearray()
+                async for chunk in response.aiter_bytes():
+                    content += chunk
+                    if len(content) > MAX_BODY:
+                        return NoContact(f"{request.node}: the answer is too large for one of a feed")
+                return Reply(response.status_code, response.headers, bytes(content))
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
+            return NoContact(f"{request.node}: {str(error) or type(error).__name__}")
+
+    # -- ending ----------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Ends iterating and run(); a request under way is given up."""
+        self._closed.set()
+        if self._request is not None:
+            self._request.cancel()
+            await asyncio.wait([self._request])
+        self._progress.flush()
+        await self._client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class Items:
+    """An asynchronous iterator over events and gaps."""
+
+    def __init__(self, monitor: AsyncMonitor, *, until_caught_up: bool) -> None:
+        self._monitor, self._until_caught_up = monitor, until_caught_up
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event | Gap:
+        what = await self._monitor._hand(until_caught_up=self._until_caught_up)  # noqa: SLF001
+        if what is None:
+            raise StopAsyncIteration
+        return what
