@@ -30,6 +30,8 @@ FLAPPING_CHANGES: Final = 6
 FLAPPING_WITHIN: Final = 30.0
 FLAPPING_QUIET: Final = 10.0
 
+_TROUBLE: Final = ("warning", "failed")
+
 _Key = tuple[str, str]
 
 
@@ -88,7 +90,9 @@ class DeskOfAgent:
         key = _key(draft)
         before = self._known(key)
         self._last[key] = None if facts.status == "gone" else facts
-        self._tell(key, draft, changed=(before.status if before else "gone") != facts.status)
+        # Trouble that is told again is a change too: a service that never gets beyond its restarts.
+        changed = (before.status if before else "gone") != facts.status or facts.status in _TROUBLE
+        self._tell(key, draft, changed=changed)
 
     def update(self, draft: Draft) -> bool:
         """Publishes ``draft`` if it says something new of its resource; whether it did.

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from tocsin.core.ports import Desk
 from tocsin.generators.adapters import Adapters
 from tocsin.generators.load import Load
+from tocsin.generators.services import Services
 from tocsin.generators.storage import Storage
 
 __all__ = ["REGISTRY", "Generator", "Registration"]
@@ -61,6 +62,15 @@ REGISTRY: Final[tuple[Registration, ...]] = (
         gone_type={"storage": "storage.unmounted"},
         subjects="/*",
         volatile=frozenset({"used_percent", "inodes_percent", "size", "free"}),
+    ),
+    Registration(
+        name="services",
+        factory=Services,
+        kinds=("service",),
+        gone_type={"service": "service.removed"},
+        subjects="*.service",
+        volatile=frozenset({"enabled", "description"}),
+        final=frozenset({"service.failed"}),
     ),
     Registration(name="load", factory=Load),
 )
