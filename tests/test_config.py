@@ -131,6 +131,14 @@ def test_state_directory_of_systemd(read):
     assert read("[node]\nstate_dir = '/srv/t'", env).node.state_dir == "/srv/t"
 
 
+def test_empty_means_not_set(read):
+    """What may be left out may also be written as empty, as the example file shows it."""
+    config = read("[node]\nname = ''\nstate_dir = ''\nurl = ''", {"STATE_DIRECTORY": "/var/lib/tocsin"})
+
+    assert (config.node.name, config.node.state_dir) == ("host1", "/var/lib/tocsin")
+    assert config.node.url == "http://127.0.0.1:8340"
+
+
 @pytest.mark.parametrize(
     ("text", "url"),
     [
@@ -198,6 +206,13 @@ def test_all_errors_are_told(wrong):
         ),
         (
             "[[rails]]\nconnect = []",
+            (
+                "1: rails[0]: has no 'listen' "
+                '(write listen = "tcp/ADDRESS:PORT" with this node\'s address on that network)'
+            ),
+        ),
+        (
+            "[[rails]]\nlisten = ''",
             (
                 "1: rails[0]: has no 'listen' "
                 '(write listen = "tcp/ADDRESS:PORT" with this node\'s address on that network)'

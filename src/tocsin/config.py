@@ -206,11 +206,10 @@ class _Reading:
 
     def config(self, hostname: str, state_directory: str) -> Config:
         """The configuration as far as it is right; look at :attr:`errors` before using it."""
-        self._given.setdefault("node.name", _Given(hostname, "name of the host"))
-        if state_directory:
-            # systemd may name several, separated by colons; the unit's first is ours.
-            first = state_directory.partition(":")[0]
-            self._given.setdefault("node.state_dir", _Given(first, "environment, STATE_DIRECTORY"))
+        # systemd may name several directories, separated by colons; the unit's first is ours.
+        first = state_directory.partition(":")[0]
+        self._where_empty("node.name", _Given(hostname, "name of the host"))
+        self._where_empty("node.state_dir", _Given(first, "environment, STATE_DIRECTORY"))
         values: dict[str, Any] = {}
         for key, setting in SETTINGS.items():
             given = self._given.get(key)
@@ -221,6 +220,10 @@ class _Reading:
         values["node.url"] = url.rstrip("/")
         config: Config = _build(Config, "", values | {"rails": rails, "warnings": tuple(self.warnings)})
         return config
+
+    def _where_empty(self, key: str, instead: _Given) -> None:
+        if key not in self._given or self._given[key].value == "":
+            self._given[key] = instead
 
     def _value(self, setting: Setting, given: _Given, key: str) -> Any:
         try:
@@ -234,8 +237,9 @@ class _Reading:
         values = {
             name: self._value(RAIL[name], given, f"{key}.{name}") for name, given in rail.items() if name
         }
-        if "listen" not in values:
+        if not rail.get("listen", rail[""]).value:
             hint = 'write listen = "tcp/ADDRESS:PORT" with this node\'s address on that network'
+            values.pop("listen", None)
             self._wrong("has no 'listen'", key=key, where=rail[""].where, hint=hint)
             self._bad.add(f"{key}.listen")
         values["name"] = values.get("name") or f"rail{index + 1}"
