@@ -24,7 +24,7 @@ export function use(one) {
 const TYPING = 'input:not([type=button], [type=submit], [type=reset], [type=checkbox], [type=radio]), textarea, select, [contenteditable]';
 const dirty = (/** @type {any} */ field) => field.options
   ? [...field.options].some((o, i, all) => o.selected !== (o.defaultSelected || !field.multiple && !i && !all.some(o => o.defaultSelected)))
-  : field.value !== field.defaultValue || field.checked !== field.defaultChecked;
+  : /^(checkbox|radio)$/.test(field.type) ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
 
 export class LiveFrame extends HTMLElement {
   static observedAttributes = ['on', 'every'];

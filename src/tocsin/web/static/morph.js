@@ -11,6 +11,8 @@
 /** Attributes that belong to the reader once an element is there. @type {Record<string, string[]>} */
 const KEEP = { DETAILS: ['open'], DIALOG: ['open'] };
 
+const NO_TEXT = /^(checkbox|radio|file|hidden|submit|reset|button|image)$/;
+
 /** @type {{createHTML(html: string): any}} */
 const policy = /** @type {any} */ (globalThis).trustedTypes?.createPolicy('tocsin', { createHTML: (/** @type {string} */ html) => html })
   ?? { createHTML: html => html };
@@ -64,6 +66,8 @@ class Morph {
     this.old = new Map(); for (const e of root.querySelectorAll('[id]')) this.old.set(e.id, e);
     /** @type {Map<string, string>} ids still to come, with their tag */
     this.due = new Map(); for (const e of to.querySelectorAll('[id]')) this.due.set(e.id, e.nodeName);
+    /** @type {Set<Node>} not to be taken again, though an id be there twice */
+    this.placed = new Set();
     /** Where nodes wait whose new place is further on: connected, so that they keep their state. */
     this.shelf = document.createElement('div'); this.shelf.hidden = true;
   }
@@ -84,10 +88,10 @@ class Morph {
       const key = keyOf(n);
       /** @type {any} */
       let mate = key ? mates.get(key) ?? this.old.get(/** @type {Element} */ (n).id) : at !== end && this.alike(at, n) ? at : null;
-      if (mate && (mate.nodeName !== n.nodeName || mate.contains(from) || !mate.isConnected)) mate = null;
+      if (mate && (mate.nodeName !== n.nodeName || this.placed.has(mate) || !mate.isConnected)) mate = null;
       if (!mate) from.insertBefore(mate = this.fresh(n), at);
       else if (mate !== at) move(from, mate, at);
-      last = mate;
+      this.placed.add(last = mate);
       this.node(mate, n);
     }
     for (let at; (at = next()) && at !== end;) this.drop(at);
@@ -126,7 +130,7 @@ class Morph {
     for (const a of [...from.attributes]) {
       if (!to.hasAttributeNS(a.namespaceURI, a.localName) && !reader?.includes(a.name)) from.removeAttributeNode(a);
     }
-    if (from.nodeName === 'INPUT' && !typed && from.value !== from.defaultValue && from.type !== 'file') from.value = from.defaultValue;
+    if (from.nodeName === 'INPUT' && !typed && from.value !== from.defaultValue && !NO_TEXT.test(from.type)) from.value = from.defaultValue;
     if (!ticked && from.checked !== from.defaultChecked) from.checked = from.defaultChecked;
     if (!ticked && from.selected !== from.defaultSelected) from.selected = from.defaultSelected;
   }
