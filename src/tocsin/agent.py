@@ -217,6 +217,11 @@ class Agent:
         if self.buffer is not None:
             self.buffer.base(origin, sequence)
 
+    def skip(self, origin: str, sequence: str) -> None:
+        """An event of ``origin`` is no news here and gets no number."""
+        if self.buffer is not None:
+            self.buffer.skip(origin, sequence)
+
     def begin(self, incarnation: int, previous: str) -> None:
         """The incarnation of this life is known: it is kept before anything is published under it."""
         was = self._state
@@ -278,7 +283,9 @@ class Agent:
         """Empty when ready, else the reason in words."""
         if self._clash:
             return self._clash
-        return "" if self._ready_at is not None else "this node is joining the cluster and fetching its history"
+        return (
+            "" if self._ready_at is not None else "this node is joining the cluster and fetching its history"
+        )
 
     def degraded(self) -> tuple[str, ...]:
         """Names of the nodes whose events may be incomplete here."""
@@ -330,7 +337,9 @@ class Agent:
         gc.freeze()
         self.forwarder.start()
         self._housekeeping()
-        log.info("started", node=self.name, cluster=self.cluster, version=__version__, page=self.config.node.url)
+        log.info(
+            "started", node=self.name, cluster=self.cluster, version=__version__, page=self.config.node.url
+        )
         await stop.wait()
         notify_systemd("STOPPING=1")
         await self._stop(server)

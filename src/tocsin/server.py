@@ -33,7 +33,9 @@ def listen(address: Address) -> socket.socket:
         sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
-        hint = "another program listens there, maybe another agent; choose another port with --listen HOST:PORT"
+        hint = (
+            "another program listens there, maybe another agent; choose another port with --listen HOST:PORT"
+        )
         if error.errno != 98:
             hint = "is the address one of this machine's?"
         raise ConfigError(

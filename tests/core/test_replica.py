@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulator import World, check_order
+from tests.simulator import Reader, World, check_order
 from tocsin.core.event import incarnation_of
 
 
@@ -205,6 +205,8 @@ def test_random_schedules(seed: int) -> None:
     world.start()
     world.run(4)
     lives = list(world.nodes.values())
+    readers = [Reader(world.nodes[name]) for name in world.names]
+    at = list(world.names)
     for step in range(60):
         living = sorted(world.nodes)
         what = chance.random()
@@ -224,6 +226,11 @@ def test_random_schedules(seed: int) -> None:
             lives = [*lives, *world.nodes.values()]
         world.network.loss = chance.choice([0, 0, 0.2])
         world.run(chance.random())
+        for index, reader in enumerate(readers):
+            if at[index] not in world.nodes or chance.random() < 0.1:
+                at[index] = chance.choice(sorted(world.nodes))
+            if chance.random() < 0.7:
+                reader.poll(world.nodes[at[index]], chance.choice([1, 3, 1000]))
     world.network.heal()
     world.network.loss = 0
     missing = sorted(set(world.names) - set(world.nodes))
@@ -233,6 +240,11 @@ def test_random_schedules(seed: int) -> None:
     for node in {id(n): n for n in [*lives, *world.nodes.values()]}.values():
         check_order(node)
     assert_agreement(world)
+    for index, reader in enumerate(readers):
+        node = world.nodes[at[index]]
+        for _ in range(10):
+            reader.poll(node, 1000)
+        reader.check(node)
 
 
 def assert_agreement(world: World) -> None:

@@ -138,6 +138,14 @@ class Buffer:
         held.low = max(held.low, sequence)
         held.seen = max(held.seen, sequence)
 
+    def skip(self, origin: str, sequence: str) -> None:
+        """States that an event is known and gets no number: a report about a node that is no news here.
+
+        Who reads here has been told the same by somebody else: it is no hole.
+        """
+        held = self._of(origin)
+        held.seen = max(held.seen, sequence)
+
     def prune(self, now: float) -> int:
         """Lets go of what is past its time; returns of how many entries."""
         before = len(self)

@@ -27,6 +27,7 @@ __all__ = [
     "Ready",
     "ReplaceSection",
     "Send",
+    "Skip",
 ]
 
 
@@ -41,6 +42,13 @@ class Deliver(NamedTuple):
     """An event of another node is next in order: publish it on the local bus."""
 
     arrival: Arrival
+
+
+class Skip(NamedTuple):
+    """An event is next in order that is no news here: it gets no number, and is no hole."""
+
+    origin: str
+    sequence: str
 
 
 class Lose(NamedTuple):
@@ -118,6 +126,7 @@ class Measured(NamedTuple):
 Effect: TypeAlias = (
     Send
     | Deliver
+    | Skip
     | Lose
     | Base
     | ReplaceSection

@@ -235,7 +235,9 @@ def check_published(draft: Draft, *, here: str) -> None:
         # DESIGN.md section 4: whom it concerns is the origin, except for node.* and rail.*
         raise EventError(f"is {draft.node!r}; a publisher here speaks for {here!r}", attribute="node")
     if draft.severity not in SEVERITIES:
-        raise EventError(f"is {draft.severity[:40]!r}, not one of {', '.join(SEVERITIES)}", attribute="severity")
+        raise EventError(
+            f"is {draft.severity[:40]!r}, not one of {', '.join(SEVERITIES)}", attribute="severity"
+        )
     if isinstance(draft.data, dict):
         _check_data(draft.data)
 
@@ -243,7 +245,9 @@ def check_published(draft: Draft, *, here: str) -> None:
 def _check_data(data: dict[str, Any]) -> None:
     status = data.get("status")
     if status is not None and status not in STATUSES:
-        raise EventError(f"'status' is {str(status)[:40]!r}, not one of {', '.join(STATUSES)}", attribute="data")
+        raise EventError(
+            f"'status' is {str(status)[:40]!r}, not one of {', '.join(STATUSES)}", attribute="data"
+        )
     if not isinstance(data.get("summary", ""), str):
         raise EventError("'summary' is not text", attribute="data")
     if not isinstance(data.get("attributes", {}), dict):

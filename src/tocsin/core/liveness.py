@@ -193,7 +193,11 @@ class Liveness:
         member = self._myself if myself else self.members.setdefault(event.node, Member(event.node))
         if incarnation < member.incarnation or (state, incarnation) == (member.state, member.incarnation):
             return False
-        if not past and event.origin != self.me and self._contradicted(member, state, incarnation, now, period):
+        if (
+            not past
+            and event.origin != self.me
+            and self._contradicted(member, state, incarnation, now, period)
+        ):
             return False
         member.state, member.incarnation = state, incarnation
         member.seen = member.seen or state in ("up", "left")

@@ -156,9 +156,7 @@ class Heard(_Message, frozen=True):
     age: float
 
 
-Message: TypeAlias = (
-    Events | Announce | Hello | Goodbye | Ask | Fill | AskSection | Section | Probe | Heard
-)
+Message: TypeAlias = Events | Announce | Hello | Goodbye | Ask | Fill | AskSection | Section | Probe | Heard
 
 _KINDS: Final[dict[str, type[Message]]] = {
     "events": Events,
@@ -188,7 +186,9 @@ def decode(payload: bytes) -> Message:
     try:
         head = _head.decode(payload)
         if abs(head.version - PROTOCOL) > 1:
-            raise CodecError(f"protocol version {head.version}; this node speaks {PROTOCOL} (and one either side)")
+            raise CodecError(
+                f"protocol version {head.version}; this node speaks {PROTOCOL} (and one either side)"
+            )
         decoder = _decoders.get(head.kind)
         if decoder is None:
             raise CodecError(f"unknown kind of message {head.kind[:40]!r}")

@@ -28,6 +28,7 @@ from tocsin.core.effects import (
     Publish,
     Ready,
     Send,
+    Skip,
 )
 from tocsin.core.errors import CodecError
 from tocsin.core.event import Event, decode, report, sequence_of
@@ -154,7 +155,8 @@ class Replica:
         if self.clashed:
             return self._out
         for origin in list(self.origins.values()):
-            self._tend(origin, now)
+            if origin.name != self.me or not self.ready:
+                self._tend(origin, now)
         if self.incarnation:
             self._announce_if_due(now)
         if self.opened:
@@ -251,6 +253,7 @@ class Replica:
 
     def _become_ready(self, now: float) -> None:
         """Numbers history: by age over all origins, by sequence within each."""
+        self._close_own_past(now)
         staged, self._staged = self._staged, []
         reached: dict[str, float] = {}
         keyed = []
@@ -262,13 +265,27 @@ class Replica:
         for _, item in sorted(keyed, key=lambda pair: pair[0]):
             if isinstance(item, Loss):
                 self._out.append(Lose(item))
-            elif self._judge(item.event, now, past=True):
-                self._out.append(Deliver(item))
+            else:
+                self._enter(item, now, past=True)
         self.ready = True
         for name in self.liveness.learn(self._sections.members):
             self._out.append(NodeState(name))
         self._out.append(NodeState(self.me))
         self._out.append(Ready())
+
+    def _close_own_past(self, now: float) -> None:
+        """This life's events come next: what is not here of the former lives is missed for good."""
+        past = self.origins.get(self.me)
+        if past is not None and not past.fresh:
+            while past.life.missing or past.next_life():
+                if past.life.missing:
+                    self._give_up(past, past.life, now)
+                else:
+                    past.move_on(now)
+                for arrival in past.life.ready():
+                    self._hand_on(arrival, now)
+        elif self._told_of_me[0]:
+            self._out.append(Base(self.me, sequence_of(*self._told_of_me)))
 
     # -- messages ----------------------------------------------------------------------
 
@@ -321,8 +338,12 @@ class Replica:
     def _on_entry(self, sender: str, entry: Entry, now: float) -> None:
         """What ``sender`` holds of an origin that it does not hear (or of a life just ended)."""
         if entry.origin == self.me:
+            more = (entry.incarnation, entry.last) > self._told_of_me
             self._told_of_me = max(self._told_of_me, (entry.incarnation, entry.last))
             if self.ready or entry.incarnation >= (self.incarnation or MAX_INCARNATION):
+                if self.ready and more and entry.incarnation < self.incarnation:
+                    # Too late to be numbered before this life; a reader who lacks it must be told.
+                    self._out.append(Base(self.me, sequence_of(entry.incarnation, entry.last)))
                 return
         origin, life = self._life(entry.origin, entry.incarnation, now)
         if life is None:
@@ -427,6 +448,8 @@ class Replica:
 
     def _advance(self, origin: Origin, now: float) -> None:
         """Hands on all that is next in order, and moves on to the next life where one is over."""
+        if self.ready and origin.name == self.me:
+            return  # a former life of this node: kept for repair only
         while not origin.fresh and origin.gate is None:
             life = origin.life
             before = life.accepted
@@ -449,8 +472,15 @@ class Replica:
     def _hand_on(self, arrival: Arrival, now: float) -> None:
         if not self.ready:
             self._staged.append(arrival)
-        elif self._judge(arrival.event, now):
+        else:
+            self._enter(arrival, now)
+
+    def _enter(self, arrival: Arrival, now: float, *, past: bool = False) -> None:
+        event = arrival.event
+        if self._judge(event, now, past=past):
             self._out.append(Deliver(arrival))
+        else:
+            self._out.append(Skip(event.origin, event.sequence))
 
     def _judge(self, event: Event, now: float, *, past: bool = False) -> bool:
         """Whether an event enters this buffer: all do, but reports about nodes must be news."""

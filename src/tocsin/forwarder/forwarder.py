@@ -41,6 +41,9 @@ class Host(Protocol):
     def base(self, origin: str, sequence: str) -> None:
         """Nothing of ``origin`` up to and including ``sequence`` is held here."""
 
+    def skip(self, origin: str, sequence: str) -> None:
+        """An event of ``origin`` is no news here and gets no number."""
+
     def begin(self, incarnation: int, previous: str) -> None:
         """The incarnation of this life is known."""
 
@@ -140,6 +143,8 @@ class Forwarder:
         match effect:
             case fx.Base(origin, sequence):
                 host.base(origin, sequence)
+            case fx.Skip(origin, sequence):
+                host.skip(origin, sequence)
             case fx.ReplaceSection(origin, stamp, resources, later):
                 if origin == self.replica.me and stamp < host.board.stamp(origin):
                     return  # what the state directory kept is newer than what a peer remembers
