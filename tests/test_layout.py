@@ -108,7 +108,7 @@ def test_every_source_file_says_what_it_is() -> None:
 def test_no_file_names_a_package_index_or_a_path_of_one_machine() -> None:
     """A checkout works wherever it lies, with whatever index pip and uv are set up for."""
     index = r"\b(?:pypi|pythonhosted|npmjs|deb\.debian)\.(?:org|com)\b"
-    machine = rf"{re.escape(str(ROOT))}/|(?<![\w.<-])/work/"
+    machine = rf"{re.escape(str(ROOT))}/|(?<![\w.<-])/(?:work)/"
     named = []
     for path in _tracked():
         try:
