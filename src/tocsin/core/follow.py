@@ -15,12 +15,14 @@ Times are seconds of any monotonic clock; ``random`` is a number from 0 up to 1,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-import msgspec
 from msgspec import Struct, field
+
+from tocsin.core import reply as read
+from tocsin.core.errors import CodecError
+from tocsin.core.reply import Reply
 
 __all__ = ["Follow", "Gap", "News", "Position", "Reply", "Request", "key_of"]
 
@@ -33,13 +35,11 @@ BURST: Final = 0.2  # a held poll is not repeated sooner after news: five a seco
 AFTER_GAP: Final = 1.0  # a gap, or a foreign buffer, is followed by at most one request a second
 BACKOFF: Final = 1.0  # after the first failure of a node; doubles …
 LONGEST_BACKOFF: Final = 15.0  # … up to this
-LONGEST_RETRY_AFTER: Final = 60.0  # a node that asks for more is tried all the same
 STALE: Final = 3  # polls without an answer, before "no contact" is said
 MOST_NODES: Final = 64  # a bound on the nodes that others may name
 
 _REFUSALS: Final = frozenset({400, 401, 403, 413, 415})
 _RESUMABLE: Final = ("foreign", "restarted")
-_OFFER: Final = re.compile(r"(interval|wait)=(\d{1,6}(?:\.\d{1,3})?)(?:,|\Z)")
 
 
 class Request(NamedTuple):
@@ -51,14 +51,6 @@ class Request(NamedTuple):
     body: dict[str, Any] | None
     #: Seconds after which a node that has not answered has failed.
     timeout: float
-
-
-class Reply(NamedTuple):
-    """An HTTP answer: status, headers by lower-case name, and the whole body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = b""
 
 
 class Position(NamedTuple):
@@ -92,41 +84,6 @@ class News(NamedTuple):
     gap: Gap | None = None
     #: Every node refuses what is asked (RFC 9457 document, with ``status``): asking on is of no use.
     refused: dict[str, Any] | None = None
-
-
-class _Brief(Struct):
-    number: int
-    type: str
-    node: str
-    origin: str
-    sequence: str
-    subject: str = ""
-
-
-class _Events(Struct):
-    cursor: str
-    events: list[dict[str, Any]]
-    seen: dict[str, str] = field(default_factory=dict)
-    more: bool = False
-    degraded: list[str] = field(default_factory=list)
-    window: dict[str, Any] = field(default_factory=dict)
-
-
-class _Gone(Struct):
-    reason: str
-    cursor: str
-    seen: dict[str, str]
-    lost: dict[str, tuple[str, str]] = field(default_factory=dict)
-    window: dict[str, Any] = field(default_factory=dict)
-
-
-class _Elsewhere(Struct):
-    nodes: dict[str, str] = field(default_factory=dict)
-
-
-_events = msgspec.json.Decoder(_Events)
-_gone = msgspec.json.Decoder(_Gone)
-_elsewhere = msgspec.json.Decoder(_Elsewhere)
 
 
 def key_of(event: Mapping[str, Any]) -> str:
@@ -263,14 +220,14 @@ class Follow:
         if reply.status in (200, 204, 410) and "tocsin-cursor" in headers:
             try:
                 return self._contact(reply, now, random)
-            except msgspec.DecodeError:
+            except CodecError:
                 return self.failed(now, random)
         if reply.status == 421:
             self._learn(reply.body)
             return self._fail(now, random, LONGEST_BACKOFF)
         if reply.status in _REFUSALS and "problem+json" in headers.get("content-type", ""):
-            self._refusals[self.node] = {**_problem(reply.body), "status": reply.status}
-        return self._fail(now, random, _retry_after(headers.get("retry-after", "")))
+            self._refusals[self.node] = {**read.problem(reply.body), "status": reply.status}
+        return self._fail(now, random, read.retry_after(headers.get("retry-after", "")))
 
     def failed(self, now: float, random: float) -> News:
         """There was no answer in time, or none of a feed."""
@@ -280,9 +237,9 @@ class Follow:
         resuming = self._sent is not None and self._sent.body is not None
         news, more, turned_away = News(), False, False
         if reply.status == 200:
-            news, more = self._some(_events.decode(reply.body))
+            news, more = self._some(read.events(reply.body))
         elif reply.status == 410:
-            gone = _gone.decode(reply.body)
+            gone = read.gone(reply.body)
             turned_away = gone.reason in _RESUMABLE and self.seen is not None and not resuming
             news = News() if turned_away else self._gap(gone)
         elif resuming or not self.cursor:
@@ -299,10 +256,8 @@ class Follow:
             self.due = now if more else self._next(bool(news.shown), now, random)
         return news
 
-    def _some(self, page: _Events) -> tuple[News, bool]:
+    def _some(self, page: read.Events) -> tuple[News, bool]:
         seen = dict(self.seen or {})
-        for event in page.events:
-            msgspec.convert(event, _Brief)  # before anything is believed: all of it is of a feed
         new = [event for event in page.events if _advance(seen, event["origin"], event["sequence"])]
         more = page.more and page.cursor != self.cursor
         for origin, sequence in page.seen.items():
@@ -312,7 +267,7 @@ class Follow:
         self._remember(page.window)
         return News(tuple(new), tuple(page.events)), more
 
-    def _gap(self, gone: _Gone) -> News:
+    def _gap(self, gone: read.Gone) -> News:
         seen = dict(self.seen or {})
         for origin, sequence in gone.seen.items():
             _advance(seen, origin, sequence)
@@ -329,9 +284,8 @@ class Follow:
         self.heard, self.misses = now, 0
         self._fails.clear()
         self._refusals.clear()
-        offer = {name: float(value) for name, value in _OFFER.findall(headers.get("tocsin-poll", ""))}
-        every = max(offer.get("interval", INTERVAL), BURST)
-        self._offers[self.node] = (every, offer.get("wait", 0.0))
+        every, wait = read.offer(headers.get("tocsin-poll", ""))
+        self._offers[self.node] = max(INTERVAL if every is None else every, BURST), wait
 
     # -- when to come back, and to whom ----------------------------------------------------------
 
@@ -365,12 +319,8 @@ class Follow:
 
     def _learn(self, body: bytes) -> None:
         """A node without a buffer names those that have one."""
-        try:
-            urls = _elsewhere.decode(body).nodes.values()
-        except msgspec.DecodeError:
-            return
-        for url in urls:
-            if url.startswith(("http://", "https://")) and len(self.nodes) < MOST_NODES:
+        for url in read.nodes(body):
+            if len(self.nodes) < MOST_NODES:
                 self._add(url)
 
     def _add(self, url: str) -> None:
@@ -403,16 +353,3 @@ def _advance(seen: dict[str, str], origin: str, sequence: str) -> bool:
 
 def _text(number: float) -> str:
     return f"{number:.3f}".rstrip("0").rstrip(".") if number else ""
-
-
-def _retry_after(text: str) -> float:
-    """Seconds. A date is not counted: nobody's clock is known to be right."""
-    return min(float(text), LONGEST_RETRY_AFTER) if re.fullmatch(r"[0-9]{1,9}", text) else 0.0
-
-
-def _problem(body: bytes) -> dict[str, Any]:
-    try:
-        problem = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return {}
-    return problem if isinstance(problem, dict) else {}
