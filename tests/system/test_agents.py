@@ -18,9 +18,7 @@ def test_an_event_reaches_every_node(cluster: Cluster) -> None:
     """What is published at node 1 is in the buffer of each node, once, with node 1 as its origin."""
     sequence = cluster.emit(1, "backup.finished", subject="/srv", data={"status": "ok", "summary": "done"})
     for node in (1, 2, 3):
-        [event] = until(
-            lambda node=node: cluster.events(node, on="backup.*"), what=f"the event at node{node}"
-        )
+        [event] = until(partial(cluster.events, node, on="backup.*"), what=f"at node{node}")
         assert ("node1", sequence, "/srv") == (event["origin"], event["sequence"], event["subject"])
         resource = cluster.resource(node, 1, "backup", "/srv")
         assert resource is not None
