@@ -24,7 +24,7 @@ class Remembered:
         return len(self._firsts)
 
     def learn(self, item: Arrival | Loss) -> None:
-        """Takes in what arrives on the bus. A generator's event, whose id is its sequence, cannot be posted."""
+        """Takes in what arrives on the bus; an event whose id is its sequence is a generator's."""
         if not isinstance(item, Arrival) or item.event.id == item.event.sequence:
             return
         pair = (item.event.source, item.event.id)

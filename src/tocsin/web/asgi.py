@@ -30,8 +30,8 @@ async def send_problem(send: Send, problem: Problem, headers: Headers = ()) -> N
     await send_answer(send, problem.status, [kind, *problem.headers, *headers], problem.body())
 
 
-async def read_body(scope: Scope, receive: Receive, *, limit: int, timeout: float) -> bytes:
-    """Reads the body of a request: at most ``limit`` bytes within ``timeout`` seconds.
+async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: float) -> bytes:
+    """Reads the body of a request: at most ``limit`` bytes within ``seconds``.
 
     Raises :exc:`Problem`: 413, 408, or 400 where the client left.
     """
@@ -42,7 +42,7 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int, timeout: floa
     parts: list[bytes] = []
     size, more = 0, True
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(seconds):
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -53,5 +53,5 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int, timeout: floa
                     raise Problem("too-large", f"the body has more than {limit} bytes", headers=close)
                 more = message.get("more_body", False)
     except TimeoutError:
-        raise Problem("too-slow", f"it did not arrive within {timeout:g} s", headers=close) from None
+        raise Problem("too-slow", f"it did not arrive within {seconds:g} s", headers=close) from None
     return b"".join(parts)

@@ -167,6 +167,4 @@ def _choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
 
 
 def _bad(name: str, what: str) -> Problem:
-    return Problem(
-        "bad-request", f"{name[:80]!r} {what}", parameter=name[:80].encode("utf-8", "replace").decode()
-    )
+    return Problem("bad-request", f"{name[:80]!r} {what}", parameter=name[:80])
