@@ -169,7 +169,7 @@ class Agent:
     def _to_log(self, item: Arrival | Loss) -> None:
         if isinstance(item, Loss):
             log.warning("events lost", origin=item.origin, first=item.first, last=item.last)
-        elif item.event.origin == self.name:
+        elif item.event.origin == self.name and item.event.incarnation == self.publisher.incarnation:
             event = item.event
             log.info(event.type, subject=event.subject, severity=event.severity, sequence=event.sequence)
 

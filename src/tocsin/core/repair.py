@@ -30,9 +30,10 @@ _MAX_PARTS: Final = 16
 class Repair:
     """Counts asks, and remembers which have been answered: a copy on another rail is not answered again."""
 
-    def __init__(self, me: str) -> None:
+    def __init__(self, me: str, first_number: int = 0) -> None:
+        """``first_number`` must be above all numbers of this node's former lives: wall time will do."""
         self.me = me
-        self._number = 0
+        self._number = first_number
         self._answered: OrderedDict[tuple[str, int], None] = OrderedDict()
 
     def number(self) -> int:

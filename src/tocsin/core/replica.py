@@ -97,7 +97,7 @@ class Replica:
         self.ready = self.opened = self.clashed = False
         self.previous = ""
         self.measures: dict[str, float] = {}
-        self._repair = Repair(me)
+        self._repair = Repair(me, wall_ms * 1000)
         self._sections = Sections(self._repair, section)
         self._staged: list[Arrival | Loss] = []
         self._told_of_me = self._stored
@@ -406,7 +406,7 @@ class Replica:
         if message.origin == self.me and not self.opened:
             return
         own = (self.incarnation, self.own.known) if message.origin == self.me else None
-        told = {**self.liveness.told(), self.me: ("up", self.incarnation)}
+        told = self.liveness.told()
         for part in self._sections.answer(sender, message, own, told):
             self._out.append(Send(part, sender))
 
