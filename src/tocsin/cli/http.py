@@ -14,6 +14,8 @@ __all__ = ["Answer", "request"]
 
 #: Seconds in which a node must answer.
 TIMEOUT = 10.0
+#: What another node may do that this one cannot now: it has no buffer, or is not ready yet.
+_ELSEWHERE = frozenset({421, 503})
 #: More than a board of a hundred thousand resources.
 _MAX_BODY = 256 << 20
 
@@ -46,15 +48,20 @@ def request(
     Raises :exc:`NoContact` if none answers, :exc:`Refused` if one does and refuses.
     """
     told = []
+    refused: Refused | None = None
     for url in urls:
         try:
             answer = _once(url, method, path, body, dict(headers or {}))
         except (OSError, HTTPException) as error:
             told.append(f"{url}: {_reason(error)}")
             continue
-        if not 200 <= answer.status < 300:
-            raise Refused(answer.status, _problem(answer))
-        return answer
+        if 200 <= answer.status < 300:
+            return answer
+        refused = Refused(answer.status, _problem(answer))
+        if answer.status not in _ELSEWHERE:
+            break
+    if refused is not None:
+        raise refused
     hint = "is the agent running? Name another node with --url or TOCSIN_URL"
     raise NoContact(f"no node answers at {'; '.join(told)} ({hint})")
 
