@@ -16,7 +16,7 @@ import pytest
 
 from tests.forwarder.suite import End, RailSuite, meet, until
 from tocsin.core.errors import RailError
-from tocsin.forwarder.zenoh import ZenohRail
+from tocsin.forwarder.zenoh import ZenohRail, left_behind
 
 
 def free_ports(count: int) -> list[int]:
@@ -168,6 +168,25 @@ async def test_a_frozen_peer_delays_nobody(
     start = time.monotonic()
     await a.rail.close()
     assert 1.5 > time.monotonic() - start
+
+
+async def test_a_close_does_not_wait_for_a_peer_that_froze_just_now(
+    peer_process: tuple[_Network, subprocess.Popen[bytes]],
+) -> None:
+    """The engine waits for a frozen peer to take what is queued; the rail leaves it behind and says so."""
+    network, process = peer_process
+    a = End(network.rail("node1"))
+    await a.hears("node2")
+    os.kill(process.pid, signal.SIGSTOP)
+    for _ in range(300):
+        a.rail.send(bytes(60_000))
+        await asyncio.sleep(0)
+    start = time.monotonic()
+    await a.rail.close()
+    assert 1.5 > time.monotonic() - start
+    assert left_behind()
+    process.kill()
+    await until(lambda: not left_behind())
 
 
 async def test_a_killed_peer_is_noticed_at_once(

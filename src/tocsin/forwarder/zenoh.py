@@ -36,7 +36,7 @@ os.environ.setdefault("ZENOH_RUNTIME", "(rx: (worker_threads: 32))")
 
 import zenoh
 
-__all__ = ["ZenohRail"]
+__all__ = ["ZenohRail", "left_behind"]
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +56,18 @@ _WHAT_TO_DO: Final = {
     98: "the port is in use: another agent or program runs there, stop it or choose another port",
     99: "this machine does not have that address (yet): is the interface up?",
 }
+
+
+#: Rails whose engine has not finished closing; written by their threads, too.
+_behind: set[_Life] = set()
+
+
+def left_behind() -> bool:
+    """Whether an engine still hangs in its close, on a peer that froze a moment ago.
+
+    Such a process should end with :func:`os._exit`: the engine's threads abort while the interpreter ends.
+    """
+    return bool(_behind)
 
 
 class ZenohRail:
@@ -111,6 +123,9 @@ class ZenohRail:
             async with asyncio.timeout(_CLOSE_TIME):
                 await life.end()
         except TimeoutError:
+            _behind.add(life)
+            if life.over:  # between the time-out and now
+                _behind.discard(life)
             _log.warning("%s: the engine did not close within %g s; left behind", self._name, _CLOSE_TIME)
 
 
@@ -142,6 +157,8 @@ class _Life:
         self._stop = threading.Event()
         self._stop_at = 0.0
         self._ended: asyncio.Future[None] = loop.create_future()
+        #: Whether the thread has done its work.
+        self.over = False
         #: Why the session is not open; empty if it is.
         self.reason = "opening"
         #: (peer, its address); written by the engine's threads. Two nodes that dial each other at the same
@@ -175,6 +192,8 @@ class _Life:
                 self._down(_sentence(self._place, error))
             self._stop.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+        self.over = True
+        _behind.discard(self)
         hand_over(self._loop, self._end)
 
     def _end(self) -> None:
@@ -278,7 +297,7 @@ def _config(name: str, listen: str, connect: Iterable[str]) -> str:
                 "unicast": {"max_links": 1, "open_timeout": _LEASE, "accept_timeout": _LEASE},
                 "link": {
                     "protocols": sorted({own.protocol, *(peer.protocol for peer in peers.values())}),
-                    # 16 batches of 64 KiB a peer, taken when needed: a burst is not dropped on a busy machine.
+                    # 16 batches of 64 KiB a peer, taken when needed: a burst survives on a busy machine.
                     "tx": {"lease": _LEASE, "keep_alive": 4, "queue": {"size": {"data": 16}}},
                     "rx": {"max_message_size": MAX_MESSAGE_BYTES + 4096},
                 },
