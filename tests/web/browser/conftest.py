@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.web.browser.cluster import Cluster
+
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -56,3 +58,19 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 def page(context: BrowserContext) -> Page:
     """One tab."""
     return context.new_page()
+
+
+@pytest.fixture
+def browser_page_without_javascript(browser: Browser) -> Iterator[Page]:
+    """A tab in which scripts are off."""
+    context = browser.new_context(java_script_enabled=False)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """Nodes to be added; they end with the test."""
+    cluster = Cluster()
+    yield cluster
+    cluster.stop()

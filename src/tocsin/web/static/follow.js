@@ -106,18 +106,16 @@ export class Follow {
 
   /** @returns {Request} */
   #askResume() {
-    const body = { after: this.cursor, seen: { ...this.seen }, ...this.on && { on: this.on }, ...this.limit && { limit: this.limit } };
-    return { node: this.node, path: PATH + '/resume', query: {}, body, timeout: TIMEOUT };
+    const { cursor, seen, on, limit, view } = this;
+    return { node: this.node, path: PATH + '/resume', query: {}, body: { after: cursor, seen: { ...seen }, ...given({ on, limit, view }) }, timeout: TIMEOUT };
   }
 
   /** @returns {Request} */
   #askEvents() {
     const wait = this.#mayWait();
-    const all = {
-      after: this.cursor, since: !this.cursor && this.since, on: this.on, view: this.view, limit: this.limit,
-      seen: this.seen ? '' : 'full', wait,
-    };
-    const query = Object.fromEntries(Object.entries(all).filter(([, value]) => value).map(([key, value]) => [key, String(value)]));
+    const { cursor, on, view, limit } = this;
+    const query = given({ after: cursor, since: !cursor && this.since, on, view, limit, seen: this.seen ? '' : 'full', wait });
+    for (const key in query) query[key] = String(typeof query[key] === 'number' ? +query[key].toFixed(3) : query[key]);
     return { node: this.node, path: PATH, query, body: null, timeout: wait + TIMEOUT };
   }
 
@@ -283,6 +281,9 @@ export class Follow {
     this.due = Math.max(this.due, now + Math.max(this.every, INTERVAL) * (1.5 + random / 2));
   }
 }
+
+/** What has a value. @param {Record<string, any>} values @returns {Record<string, any>} */
+const given = values => Object.fromEntries(Object.entries(values).filter(([, value]) => value));
 
 /** @returns {News} */
 const none = () => ({ events: [], shown: [], gap: null, refused: null });

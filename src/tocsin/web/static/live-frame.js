@@ -81,9 +81,9 @@ export class LiveFrame extends HTMLElement {
       const known = own && this.#shown === url.href && this.#etag;
       const answer = await fetch(url, { cache: 'no-store', signal: asking.signal, headers: { Accept: 'text/html;profile=frame', ...known && { 'If-None-Match': known } } });
       const cursor = answer.headers.get('Tocsin-Cursor');
-      if (!cursor || answer.status !== 200 && answer.status !== 304) throw new Error(`no frame: ${answer.status}`);
+      if (!cursor || answer.status !== 200 && answer.status !== 304) throw new Error(`HTTP ${answer.status}`);
       const html = answer.status === 200 ? await answer.text() : null;
-      if (asking.signal.aborted) throw new Error('another source is wanted');
+      if (asking.signal.aborted) throw new Error('aborted');
       if (!this.#forced && this.#editing()) { this.#note(); return null; }           // began meanwhile
       if (html !== null) this.#show(html, url);
       this.#etag = answer.headers.get('ETag') ?? ''; this.#shown = url.href; this.#forced = false;

@@ -17,7 +17,7 @@ import { Follow, Interests } from './follow.js';
 export { Follow, Interests };
 
 const MEMORY = 60, MOST_EVENTS = 10000, QUIET = .15, LONGEST_BURST = 1, FLOOR = .5, BETWEEN_GAPS = 10, RETRY = 1, LONGEST_RETRY = 15;
-const FLOOR_HIDDEN = 30, REPEAT = 2, ASLEEP = 10, CONFIRM = 5, DOUBT = 60;
+const FLOOR_HIDDEN = 30, REPEAT = 2, ASLEEP = 10, DOUBT = 60;
 
 /** @param {string | null} cursor @returns {{buffer: string, number: number}} */
 function place(cursor) {
@@ -105,7 +105,7 @@ export class Frames {
   /** The reader edits it: not before again(). @param {any} key */
   waits(key) { const row = this.#rows.get(key); if (row) { row.busy = false; row.waits = true; } }
   /** @param {any} key @param {number} now */
-  again(key, now) { const row = this.#rows.get(key); if (row) { row.waits = false; row.must = now; row.notBefore = -Infinity; } }
+  again(key, now) { const row = this.#rows.get(key); if (row) { row.waits = false; row.must = now; } }
   /** There is contact again: what failed is tried at once. @param {number} now */
   revive(now) { for (const row of this.#rows.values()) if (row.fails) row.must = now; }
 
@@ -124,9 +124,8 @@ export class Frames {
       // A busy frame is compared when its refresh ends: its answer may show the event already.
       for (const row of this.#rows.values()) if (!row.busy && row.wants(event)) row.stir(now);
     }
-    const old = this.#events.findIndex(({ at }, i) => at >= now - MEMORY && this.#events.length - i <= MOST_EVENTS);
-    const gone = this.#events.splice(0, old < 0 ? this.#events.length : old);
-    if (gone.length) this.since = gone[gone.length - 1].event.number;
+    const events = this.#events;
+    while (events[0]?.at < now - MEMORY || events.length > MOST_EVENTS) this.since = /** @type {any} */ (events.shift()).event.number;
   }
 
   #afterGap(now) {
@@ -270,7 +269,7 @@ export class Monitor extends EventTarget {
 
   async #poll() {
     const { follow } = this, request = follow.ask(this.now()), after = follow.cursor;
-    if (this.#confirm) { delete request.query.wait; request.timeout = CONFIRM; }          // first hear that it is there at all
+    if (this.#confirm) { delete request.query.wait; request.timeout = 5; }          // first hear that it is there at all
     this.#confirm = false;
     const asking = this.#asking = { held: 'wait' in request.query, given: new AbortController() };
     this.#sayThatIAsk();
