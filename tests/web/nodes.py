@@ -36,7 +36,8 @@ class Node:
         self.buffer = Buffer(ID, retain=retain) if buffer else None
         self.recent, self.measures = Recent(), Measures()
         self.seconds, self.last = 0.0, 0
-        self.why_not_ready, self.are_degraded = "", ()
+        self.why_not_ready = ""
+        self.are_degraded: tuple[str, ...] = ()
         self.known = {"node1": "http://node1:8340", "node2": "http://node2:8340"}
         self.listens = False
         self.bus.subscribe(self._number)

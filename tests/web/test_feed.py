@@ -146,7 +146,7 @@ async def test_nothing_new_is_204_and_small() -> None:
     ],
 )
 async def test_cursors_that_are_no_position_here(after: str, reason: str) -> None:
-    """Each is a gap at once that says why and where now is; none hangs and none is an error (Syncthing#2197)."""
+    """Each is a gap at once that says why and where now is; none hangs (Syncthing#2197)."""
     node = Node()
     node.happen("service.failed")
 
@@ -176,7 +176,7 @@ async def test_an_evicted_cursor_is_a_gap_that_names_the_loss() -> None:
 
 
 async def test_a_marker_ends_a_page_and_is_told_next() -> None:
-    """What this node missed of another is a gap with the reason replica, unless it cannot concern the reader."""
+    """What this node missed of another is a gap, unless it cannot concern the reader."""
     node = Node()
     node.happen("service.failed")
     node.bus.publish(Loss("node2", s(1), s(4)))
@@ -441,7 +441,7 @@ async def test_a_body_of_unknown_length_is_cut() -> None:
 
 
 async def test_a_held_poll_is_answered_by_news() -> None:
-    """Wait holds an answer until a matching event, and a burst is one answer."""
+    """A poll with wait holds an answer until a matching event, and a burst is one answer."""
     node = Node()
     polls = [
         asyncio.create_task(ask(node, f"?after={ID}:0&wait=20&on=service.*&view=brief")) for _ in range(50)

@@ -133,7 +133,7 @@ def _resume() -> dict[str, Any]:
 
 
 def _publish() -> dict[str, Any]:
-    batch = {"type": "array", "items": _ref("Draft"), "maxItems": MAX_EVENTS}
+    batch = {"type": "array", "items": _ref("Draft"), "description": f"At most {MAX_EVENTS} events."}
     content = {
         "application/cloudevents+json": {"schema": _ref("Draft")},
         "application/cloudevents-batch+json": {"schema": batch},

@@ -134,6 +134,8 @@ def _cursor(text: str | None) -> Cursor | None:
 
 
 def _interests(on: list[str]) -> Interests:
+    if len(on) > MAX_INTERESTS:
+        raise _bad("on", f"is there {len(on)} times, at most {MAX_INTERESTS}")
     try:
         return Interests.parse(" ".join(on))
     except InterestError as error:
@@ -149,6 +151,8 @@ def _limit(text: str | None) -> int:
 
 
 def _whole(value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # to JSON 5.0 and 5 are the same number
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_LIMIT:
         raise _bad("limit", f"is not a whole number from 1 to {MAX_LIMIT}")
     return value
