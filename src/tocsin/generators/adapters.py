@@ -132,8 +132,6 @@ def adapter_drafts(before: Adapter | None, was_failed: bool, now: Adapter) -> li
     words = _words(now)
     if before is None:
         return [_draft("added", now, status, f"{now.name} is new: {words}")]
-    if before.condition != now.condition:
-        return [_draft(now.condition, now, status, f"{now.name} {words}")]
     drafts = []
     for what, some, others in (
         ("added", now.addresses, before.addresses),
@@ -143,12 +141,15 @@ def adapter_drafts(before: Adapter | None, was_failed: bool, now: Adapter) -> li
         if moved:
             text = f"{now.name} {words}; address {', '.join(moved[:4])} was {what}"
             drafts.append(_draft(f"address-{what}", now, status, text))
-    if not drafts and before.attributes() != now.attributes():
+    if before.condition != now.condition:
+        # Last, so that it is what the board shows: addresses may come and go with the condition.
+        drafts.append(_draft(now.condition, now, status, f"{now.name} {words}"))
+    elif not drafts and before.attributes() != now.attributes():
         drafts.append(_draft("changed", now, status, f"{now.name} {words}; {_difference(before, now)}"))
     return drafts
 
 
-def present_draft(known: Resource | None, now: Adapter) -> Draft:
+def present_draft(now: Adapter, known: Resource | None) -> Draft:
     """The state of an adapter at a dump, judged by what this node reported of it last."""
     was_up = known is not None and (known.status == "failed" or _condition_of(known) == "up")
     before = replace(now, admin="up", running=True) if was_up else now
@@ -245,7 +246,7 @@ class Adapters:
             self._compare(desk)
             return
         adapters = self._with_speed()
-        drafts = {name: present_draft(desk.resource("adapter", name), a) for name, a in adapters.items()}
+        drafts = {name: present_draft(a, desk.resource("adapter", name)) for name, a in adapters.items()}
         desk.present(["adapter"], drafts.values())
         self._failed = {name for name, draft in drafts.items() if draft.data["status"] == "failed"}
         self._told, self._dumped = adapters, True

@@ -23,7 +23,7 @@ from tocsin.core.settle import Coalescer
 from tocsin.generators import units
 from tocsin.generators.units import Unit
 
-__all__ = ["Services"]
+__all__ = ["Services", "path_of"]
 
 _SYSTEMD: Final = "org.freedesktop.systemd1"
 _MANAGER: Final = f"{_SYSTEMD}.Manager"
@@ -251,15 +251,18 @@ class _Manager:
         ]
 
     async def unit(self, name: str) -> Unit | None:
-        """A unit's properties; ``None`` if there is none."""
-        path = f"{_ROOT}/unit/{_escaped(name)}"
+        """A unit as it is now; ``None`` if it was unloaded meanwhile, which a signal of its own says."""
+        found = await self.properties(name)
+        return None if found is None else Unit.of(name, found)
+
+    async def properties(self, name: str) -> dict[str, Any] | None:
+        """A unit's properties, those that :class:`Unit` reads; ``None`` if it is not loaded."""
         try:
             # No interface: the properties of all, in one answer, so that they belong to one moment.
-            found = await self._call("GetAll", "s", [""], path=path, interface=_PROPERTIES)
+            found = await self._call("GetAll", "s", [""], path=path_of(name), interface=_PROPERTIES)
         except DBusError:
-            return None  # unloaded meanwhile: a signal of its own says so
-        properties = {key: variant.value for key, variant in found[0].items() if key in _WANTED}
-        return Unit.of(name, properties)
+            return None
+        return {key: variant.value for key, variant in found[0].items() if key in _WANTED}
 
     async def _bus_call(self, member: str, signature: str, body: Iterable[Any]) -> list[Any]:
         return await self._send(_BUS, "/org/freedesktop/DBus", _BUS, member, signature, body)
@@ -306,9 +309,9 @@ _WANTED: Final = frozenset(
 )
 
 
-def _escaped(name: str) -> str:
-    """The last part of a unit's object path: all but letters and digits as ``_xx``."""
-    return "".join(
+def path_of(name: str) -> str:
+    """A unit's object path: in its last part all but letters and digits are ``_xx``."""
+    return f"{_ROOT}/unit/" + "".join(
         c if c.isascii() and c.isalnum() and not (at == 0 and c.isdigit()) else f"_{ord(c):02x}"
         for at, c in enumerate(name)
     )
