@@ -9,6 +9,7 @@ from tocsin.cli.docs import documents
 from tocsin.cli.tree import VERBS, tree
 from tocsin.config import load
 from tocsin.settings import RAIL, SETTINGS
+from tocsin.web.openapi import describe
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,6 +32,14 @@ def test_every_command_has_a_heading():
     headings = re.findall(r"^## `tocsin ([a-z-]+)`$", documents()["docs/reference/commands.md"], re.MULTILINE)
 
     assert headings == [name for name, _, _ in VERBS]
+
+
+def test_every_route_has_a_heading():
+    """The reference has a heading for each route of the interface that the description has."""
+    headings = re.findall(r"^## `([A-Z]+) (/\S*)`$", documents()["docs/reference/http.md"], re.MULTILINE)
+
+    paths = describe()["paths"]
+    assert headings == [(method.upper(), path) for path, methods in paths.items() for method in methods]
 
 
 def test_flags_of_the_agent():

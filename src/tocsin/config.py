@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import socket
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,11 +70,13 @@ def load(
     *,
     default_file: Path = DEFAULT_FILE,
     hostname: str = "",
+    generators: Collection[str] = (),
 ) -> Config:
     """The configuration from a TOML file, the environment and flags (by key; None: not given).
 
     ``path`` None: the file of ``TOCSIN_CONFIG``, else ``default_file`` if it exists.
-    ``flags["rails"]`` is a list of ``LISTEN[,PEER…]``. Raises :exc:`ConfigErrors`.
+    ``flags["rails"]`` is a list of ``LISTEN[,PEER…]``. ``generators``: the names of those that there are,
+    where the caller knows them. Raises :exc:`ConfigErrors`.
     """
     reading = _Reading()
     named = path or env.get("TOCSIN_CONFIG")
@@ -84,6 +86,7 @@ def load(
     reading.environment(env)
     reading.flags({key: value for key, value in (flags or {}).items() if value is not None})
     config = reading.config(hostname or socket.gethostname(), env.get("STATE_DIRECTORY", ""))
+    reading.check_generators(config.generators.disabled, generators)
     if reading.errors:
         raise ConfigErrors(reading.errors)
     return config
@@ -244,6 +247,15 @@ class _Reading:
             self._bad.add(f"{key}.listen")
         values["name"] = values.get("name") or f"rail{index + 1}"
         return Rail(**values)
+
+    def check_generators(self, disabled: Sequence[str], known: Collection[str]) -> None:
+        """A name that no generator has would switch off nothing, silently."""
+        for name in disabled if known else ():
+            if name not in known:
+                near = _nearest(name, list(known))
+                hint = f"did you mean '{near}'?" if near else f"write some of: {', '.join(known)}"
+                where = self._given["generators.disabled"].where
+                self._wrong(f"has {name!r}, no generator", key="generators.disabled", where=where, hint=hint)
 
     # -- settings that concern each other ----------------------------------------------------------
 

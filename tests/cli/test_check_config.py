@@ -26,6 +26,19 @@ def test_wrong(tocsin, tmp_path):
     ]
 
 
+def test_generators(tocsin, tmp_path):
+    """A generator that there is not cannot be disabled."""
+    file = tmp_path / "tocsin.toml"
+    file.write_text("[generators]\ndisabled = ['load', 'storge']\n")
+
+    done = tocsin("check-config", str(file))
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"{file}, line 2: generators.disabled: has 'storge', no generator (did you mean 'storage'?)\n"
+    )
+
+
 def test_broken(tocsin, tmp_path):
     """A file that is no TOML, or not there, is told as well."""
     file = tmp_path / "tocsin.toml"

@@ -61,6 +61,10 @@ def test_help_of_a_command(tocsin, verb):
             "'no-such-command' is not a command that can be run here",
         ),
         (["run", "--on", "*", "--time-limit", "x", "--", "true"], "--time-limit: 'x' is not a time"),
+        (
+            ["run", "--on", "*", "--cursor-file", "/none/there", "--", "true"],
+            "--cursor-file: there is no directory '/none' that can be written",
+        ),
         (["demo", "--nodes", "0"], "--nodes: 0 is not within 1 to 50"),
         (["demo", "--port", "65535"], "--port: 65535 is not within 1 to 65533"),
         (["demo", "--port", "x"], 'Invalid value for --port: unable to convert "x" into int.'),

@@ -139,7 +139,7 @@ def test_no_contact_at_all(tocsin):
     assert (done.returncode, done.stdout) == (3, "")
     first, last = done.stderr.splitlines()
     assert first == "tocsin: no answer yet, trying for 10 s"
-    assert last.startswith("tocsin: no feed has answered for 10 s")
+    assert re.match(r"tocsin: no feed has answered for 1\d s", last)
 
 
 @pytest.mark.slow

@@ -45,7 +45,10 @@ def agent(
         "node.state_dir": state_dir,
         "node.allow_anonymous": allow_anonymous or None,
     }
-    settings = load(config, os.environ, flags)
+    from tocsin.generators.registry import REGISTRY
+
+    names = [registration.name for registration in REGISTRY]
+    settings = load(config, os.environ, flags, generators=names)
     from tocsin.agent import run
 
     return run(settings)

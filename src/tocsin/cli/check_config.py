@@ -18,8 +18,10 @@ def check_config(file: Path, /) -> int:
 
     :param file: The file, e.g. /etc/tocsin/tocsin.toml.
     """
+    from tocsin.generators.registry import REGISTRY
+
     try:
-        config = load(file, {})
+        config = load(file, {}, generators=[registration.name for registration in REGISTRY])
     except ConfigErrors as errors:
         for error in errors.errors:
             print(printable(str(error)), file=sys.stderr)

@@ -1,6 +1,6 @@
 """Writes what is documented from the code itself: ``python -m tocsin.cli.docs``.
 
-The reference of settings and of commands, and the example configuration. A test compares them.
+The reference of settings, commands and HTTP, and the example configuration. A test compares them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import Any, Final
 from tocsin.cli.tree import VERBS, reflow, tree
 from tocsin.settings import RAIL, SETTINGS, Config, Rail, Setting
 from tocsin.values import show_value
+from tocsin.web.openapi import describe
 
-__all__ = ["commands", "documents", "example", "main", "settings"]
+__all__ = ["commands", "documents", "example", "http", "main", "settings"]
 
 _RENEW: Final = "python -m tocsin.cli.docs"
 _SETTINGS_HEAD: Final = """\
@@ -32,6 +33,10 @@ and `check-config` are clients: they ask the node that `--url` names, else those
 Exit codes, where a command says nothing else: 0 done, 1 refused or failed, 2 wrong usage, 3 no contact with
 any node, 130 interrupted, 141 nobody reads the output any more. Colours only on a terminal, and never with
 `NO_COLOR`."""
+_HTTP_HEAD: Final = """\
+Every node serves the same. `GET /openapi.json` is this document for programs, with the form of every answer.
+Refusals and gaps are `application/problem+json` (RFC 9457). Pages, frames and static files are not part of
+this interface."""
 #: What stands for the value of a flag, where it is not the flag's own name.
 _VALUES: Final = {
     "--after": "CURSOR",
@@ -55,6 +60,7 @@ def documents() -> dict[str, str]:
     return {
         "docs/reference/settings.md": settings(),
         "docs/reference/commands.md": commands(),
+        "docs/reference/http.md": http(),
         "packaging/tocsin.toml": example(),
     }
 
@@ -181,11 +187,8 @@ def _command(name: str, path: str) -> Iterator[str]:
     lines = textwrap.fill(whole, 100, subsequent_indent="    ", break_on_hyphens=False)
     yield "```\n" + lines.replace("\0", " ") + "\n```"
     yield reflow(verb.__doc__ or "").partition("\n\n:param")[0]
-    rows = ["| argument | |", "| --- | --- |"]
-    for label, argument in zip(shown, arguments, strict=True):
-        text = " ".join((argument.parameter.help or "").split()).replace("|", "\\|")
-        rows.append(f"| `{label}` | {text} |")
-    yield "\n".join(rows)
+    texts = (" ".join((argument.parameter.help or "").split()) for argument in arguments)
+    yield _table("argument", zip(shown, texts, strict=True))
 
 
 def _usage(argument: Any) -> str:
@@ -197,6 +200,32 @@ def _usage(argument: Any) -> str:
     word = name if argument.hint is bool else f"{name} {value}"
     several = "…" if "list" in str(argument.hint) else ""
     return f"{word}{several}" if argument.required else f"[{word}]{several}"
+
+
+# -- HTTP ----------------------------------------------------------------------------------------------
+
+
+def http() -> str:
+    """The reference of the HTTP interface, made from its OpenAPI description."""
+    parts = [
+        f"<!-- Made by {_RENEW} from src/tocsin/web/openapi.py: change it there. -->",
+        "# HTTP",
+        _HTTP_HEAD,
+    ]
+    for path, operations in describe()["paths"].items():
+        for method, operation in operations.items():
+            parts += [f"## `{method.upper()} {path}`", f"{operation['summary']}."]
+            if parameters := operation.get("parameters"):
+                parts.append(_table("parameter", ((p["name"], p.get("description", "")) for p in parameters)))
+            answers = sorted(operation["responses"].items())
+            parts.append(_table("answer", ((status, answer["description"]) for status, answer in answers)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(head: str, rows: Iterable[tuple[str, str]]) -> str:
+    lines = [f"| {head} | |", "| --- | --- |"]
+    lines += [f"| `{name}` | {text.replace('|', '&#124;')} |" for name, text in rows]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

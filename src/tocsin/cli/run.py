@@ -65,6 +65,8 @@ def run(
         )
     if shutil.which(command[0]) is None:
         raise Usage(f"{command[0]!r} is not a command that can be run here")
+    if cursor_file is not None and not os.access(cursor_file.parent, os.W_OK | os.X_OK):
+        raise Usage(f"--cursor-file: there is no directory {str(cursor_file.parent)!r} that can be written")
     urls, limit = node_urls(url), seconds(time_limit, "--time-limit") or None
     from tocsin.monitor import Monitor
 
