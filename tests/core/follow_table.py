@@ -192,3 +192,15 @@ def stated(step: dict[str, Any], player: Player) -> list[tuple[Any, Any]]:
         position = step["position"]
         pairs.append(((position["cursor"], _seen(position["seen"])), tuple(player.follow.position)))
     return pairs
+
+
+def check(case: dict[str, Any]) -> None:
+    """Plays a case and compares."""
+    player = Player(case)
+    for number, step in enumerate(case["steps"]):
+        where = f"{case['name']}, step {number}, at {step['at']}"
+        assert expected(step) == player.play(step), where
+        for when, what in player.began:
+            assert abs(when - step["at"]) < TOLERANCE, f"{where}: {what} at {when}"
+        for wanted, actual in stated(step, player):
+            assert wanted == actual, where

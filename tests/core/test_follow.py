@@ -15,14 +15,7 @@ from tocsin.core.follow import Follow, Reply, key_of
 @pytest.mark.parametrize("case", table.cases(), ids=lambda case: str(case["name"]))
 def test_table(case: dict[str, Any]) -> None:
     """Every case of the table: answers in, requests, events, gaps and refreshes out, at the stated times."""
-    player = table.Player(case)
-    for number, step in enumerate(case["steps"]):
-        where = f"{case['name']}, step {number}, at {step['at']}"
-        assert table.expected(step) == player.play(step), where
-        for when, what in player.began:
-            assert when == pytest.approx(step["at"], abs=table.TOLERANCE), f"{where}: {what}"
-        for wanted, actual in table.stated(step, player):
-            assert wanted == actual, where
+    table.check(case)
 
 
 def test_needs_a_node() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.core import follow_table as table
 from tocsin.core.follow import Gap, News
 from tocsin.core.frames import MOST_EVENTS, Frames
 from tocsin.core.interest import EVERYTHING, Interests
 
+CASES = [case for case in table.cases() if "frames" in case or any("register" in s for s in case["steps"])]
 NEVER = float("inf")
 _GAP = Gap("evicted")
 
@@ -16,6 +21,12 @@ _GAP = Gap("evicted")
 def _news(*numbers: int, type: str = "service.failed") -> News:
     shown = tuple({"number": number, "type": type, "node": "n1"} for number in numbers)
     return News(shown, shown)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["name"]))
+def test_table(case: dict[str, Any]) -> None:
+    """Every case of the table that has frames."""
+    table.check(case)
 
 
 def test_nothing_planned() -> None:

@@ -162,15 +162,18 @@ class Follow:
 
     # -- asking ----------------------------------------------------------------------------------
 
-    def ask(self, now: float) -> Request:
-        """The request to send at :attr:`due`. One call of answer() or failed() follows each."""
+    def ask(self, now: float, *, hold: bool = True) -> Request:
+        """The request to send at :attr:`due`. One call of answer() or failed() follows each.
+
+        ``hold`` False: the answer is wanted at once, even if it is that there is nothing new.
+        """
         self.due, self._asked = None, now
         moved = self._foreign or self._home not in ("", self.node)
         # Without seen there is nothing to resume by: the node says "foreign", and that is a gap.
         if moved and self.cursor and self.seen is not None:
             self._sent = self._ask_resume(self.seen)
         else:
-            self._sent = self._ask_events()
+            self._sent = self._ask_events(self._may_wait() if hold else 0.0)
         return self._sent
 
     def _ask_resume(self, seen: dict[str, str]) -> Request:
@@ -183,8 +186,7 @@ class Follow:
             body["view"] = self._view
         return Request(self.node, PATH + "/resume", {}, body, TIMEOUT)
 
-    def _ask_events(self) -> Request:
-        wait = self._may_wait()
+    def _ask_events(self, wait: float) -> Request:
         query = {
             "after": self.cursor,
             "since": _text(self._since) if self._since is not None and not self.cursor else "",

@@ -64,7 +64,7 @@ class AsyncMonitor(Reader):
             timeout=None,  # noqa: S113 (one limit for the whole request, in _send)
         )
         self._closed = asyncio.Event()
-        self._handing: Item | None = None
+        self._answers = 0
         #: It outlives a caller that is cancelled (``asyncio.timeout``): the next one gets its reply.
         self._request: asyncio.Task[Reply | NoContact] | None = None
 
@@ -72,11 +72,11 @@ class AsyncMonitor(Reader):
 
     def __aiter__(self) -> Items:
         """Events and gaps, for ever; it ends when the monitor is closed."""
-        return Items(self, until_caught_up=False)
+        return Items(self, None)
 
     def catch_up(self) -> Items:
         """What there is now, and then it ends. Without ``patience`` it tries until a feed answers."""
-        return Items(self, until_caught_up=True)
+        return Items(self, self._answers + 1)
 
     async def run(self) -> None:
         """Calls the handlers, until the monitor is closed; a handler's error ends it and comes out here."""
@@ -91,34 +91,40 @@ class AsyncMonitor(Reader):
         finally:
             self._progress.flush()
 
-    async def _hand(self, *, until_caught_up: bool) -> Event | Gap | None:
-        """The next event or gap; the one before counts as handled. None at the end."""
+    async def _hand(self, until: int | None) -> Event | Gap | None:
+        """The next event or gap; the one before counts as handled. None at the end.
+
+        ``until``: it ends when there have been so many answers and the last left nothing to ask for.
+        """
         while True:
-            if self._handing is not None:
-                self._progress.done(self._handing.after)
-            self._handing = await self._next(until_caught_up=until_caught_up)
+            self._settle()
+            self._handing = await self._next(until)
             if self._handing is None:
                 self._progress.flush()
                 return None
             if self._handing.what is not None:
                 return self._handing.what
 
-    async def _next(self, *, until_caught_up: bool = False) -> Item | None:
+    async def _next(self, until: int | None = None) -> Item | None:
         while not self._closed.is_set():
             if self._pending:
                 return self._pending.popleft()
-            if until_caught_up and self._follow.caught_up:
+            if until is not None and self._answers >= until and self._follow.caught_up:
                 return None
             self._progress.flush()
-            if self._request is None:
-                if await self._wait(self._pause()):
-                    return None
-                self._request = asyncio.create_task(self._send(self._ask()))
-            await asyncio.wait([self._request])
-            if not self._closed.is_set():
-                request, self._request = self._request, None
-                self._take(request.result())
+            await self._poll(hold=until is None)
         return None
+
+    async def _poll(self, *, hold: bool) -> None:
+        if self._request is None:
+            if await self._wait(self._pause()):
+                return
+            self._request = asyncio.create_task(self._send(self._ask(hold=hold)))
+        await asyncio.wait([self._request])
+        if not self._closed.is_set():
+            request, self._request = self._request, None
+            self._take(request.result())
+            self._answers += 1
 
     async def _wait(self, seconds: float) -> bool:
         """Waits; True at once when the monitor is closed."""
@@ -170,14 +176,14 @@ class AsyncMonitor(Reader):
 class Items:
     """An asynchronous iterator over events and gaps."""
 
-    def __init__(self, monitor: AsyncMonitor, *, until_caught_up: bool) -> None:
-        self._monitor, self._until_caught_up = monitor, until_caught_up
+    def __init__(self, monitor: AsyncMonitor, until: int | None) -> None:
+        self._monitor, self._until = monitor, until
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event | Gap:
-        what = await self._monitor._hand(until_caught_up=self._until_caught_up)  # noqa: SLF001
+        what = await self._monitor._hand(self._until)  # noqa: SLF001
         if what is None:
             raise StopAsyncIteration
         return what

@@ -56,6 +56,8 @@ class Reader:
         self._state_hook: Callable[[str, str], Any] | None = None
         #: Received and not handed on yet: it outlives a loop that was left.
         self._pending: deque[Item] = deque()
+        #: Handed on, and perhaps not handled yet.
+        self._handing: Item | None = None
         self._follow = self._make_follow()
 
     def _make_follow(self) -> Follow:
@@ -129,8 +131,8 @@ class Reader:
         assert self._follow.due is not None
         return max(0.0, self._follow.due - time.monotonic())
 
-    def _ask(self) -> Request:
-        return self._follow.ask(time.monotonic())
+    def _ask(self, *, hold: bool) -> Request:
+        return self._follow.ask(time.monotonic(), hold=hold)
 
     def _take(self, reply: Reply | NoContact) -> None:
         """What a reply, or the lack of one, brought goes to ``_pending``."""
@@ -158,6 +160,12 @@ class Reader:
         silent = time.monotonic() - since
         if self._follow.misses and self._patience is not None and silent >= self._patience:
             raise NoContact(f"no feed has answered for {silent:.0f} s; the last: {self._trouble}")
+
+    def _settle(self) -> None:
+        """What was handed on last counts as handled: the next is asked for."""
+        if self._handing is not None:
+            self._progress.done(self._handing.after)
+            self._handing = None
 
     def _calls(self, item: Item) -> Iterator[Callable[[], Any]]:
         """The calls of handlers that an item means."""

@@ -98,10 +98,12 @@ class Monitor(Reader):
 
     def _handed(self, items: Iterator[Item]) -> Iterator[Event | Gap]:
         try:
+            self._settle()
             for item in items:
+                self._handing = item
                 if item.what is not None:
                     yield item.what
-                self._progress.done(item.after)
+                self._settle()
         finally:
             self._progress.flush()
 
@@ -109,19 +111,22 @@ class Monitor(Reader):
         return self._ahead.items() if self._ahead else self._polled()
 
     def _polled(self, *, until_caught_up: bool = False) -> Iterator[Item]:
-        while True:
-            while self._pending and not self._closed.is_set():
+        asked = False
+        while not self._closed.is_set():
+            if self._pending:
                 yield self._pending.popleft()
-            if until_caught_up and self._follow.caught_up:
+            elif until_caught_up and asked and self._follow.caught_up:
                 return
-            self._progress.flush()
-            if self._closed.wait(self._pause()):
-                return
-            self._poll()
+            else:
+                self._progress.flush()
+                self._poll(hold=not until_caught_up)
+                asked = True
 
-    def _poll(self) -> None:
+    def _poll(self, *, hold: bool = True) -> None:
+        if self._closed.wait(self._pause()):
+            return
         try:
-            reply = self._transport.send(self._ask())
+            reply = self._transport.send(self._ask(hold=hold))
         except NoContact as error:
             if not self._closed.is_set():
                 self._take(error)
@@ -133,7 +138,7 @@ class Monitor(Reader):
 
     def _read_ahead(self, ahead: Ahead) -> None:
         """What the thread does."""
-        while not self._closed.wait(self._pause()):
+        while not self._closed.is_set():
             self._poll()
             while self._pending:
                 if not ahead.put(self._pending.popleft()):

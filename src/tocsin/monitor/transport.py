@@ -123,6 +123,7 @@ class Transport:
                 raise ValueError("the answer is too large for one of a feed")
             if connection.sock is not None:  # http.client drops it where the answer ends the connection
                 connection.sock.settimeout(left)
+        response.close()  # read1() does not notice the end by itself; the connection stays
         return b"".join(chunks)
 
     def _drop(self) -> None:
