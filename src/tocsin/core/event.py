@@ -121,10 +121,13 @@ class Event(Struct, frozen=True, kw_only=True):
         """The status, summary and attributes; empty where ``data`` is something of a publisher's own."""
         try:
             return _payloads.decode(self.data)
-        except msgspec.DecodeError:
+        except _UNREADABLE:
             return Payload()
 
 
+#: All that msgspec raises for bytes that are not what they should be: text that is no UTF-8 and nesting
+#: without end are no DecodeError of its own.
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _events = msgspec.json.Decoder(Event)
 _payloads = msgspec.json.Decoder(Payload)
 _encoder = msgspec.json.Encoder()
@@ -205,7 +208,7 @@ def decode(body: bytes) -> Event:
     """An event from its bytes, as they came from a rail or a file. Raises :exc:`CodecError`."""
     try:
         event = _events.decode(body)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise CodecError(f"not an event: {error}") from None
     if not _SEQUENCE.match(event.sequence):
         raise CodecError(f"not an event: sequence {event.sequence[:40]!r}")

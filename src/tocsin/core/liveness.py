@@ -7,14 +7,17 @@ by name, the k-th waits k times :data:`TURN` (DESIGN.md section 5, liveness).
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from tocsin.core.board import Resource
 from tocsin.core.event import Draft, Event, report
+from tocsin.core.lives import MAX_INCARNATION
 
-__all__ = ["STATES", "TURN", "Liveness", "Member"]
+__all__ = ["FORGET_AFTER", "MAX_NAMES", "STATES", "TURN", "Liveness", "Member"]
 
 #: How long the k-th observer waits, times k, in seconds.
 TURN: Final = 0.2
@@ -22,6 +25,13 @@ TURN: Final = 0.2
 MISSED: Final = 3
 #: Some time for an announce to travel, in seconds.
 _SLACK: Final = 0.3
+#: A name that was silent for so long is removed (one of the configuration never), in seconds.
+FORGET_AFTER: Final = 7 * 86400.0
+#: A bound on the names that others may make up.
+MAX_NAMES: Final = 5000
+#: A bound on what another node may call its announce period, in seconds.
+_LONGEST_PERIOD: Final = 60.0
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z")
 
 #: state → (event type, status, what the page says)
 STATES: Final = {
@@ -30,6 +40,7 @@ STATES: Final = {
     "down": ("node.down", "failed", "{name} is down: no sign of life on any rail"),
     "left": ("node.left", "unknown", "{name} has been stopped"),
     "unknown": ("", "unknown", "{name} has not been heard yet"),
+    "forgotten": ("node.forgotten", "gone", "{name} has not been heard for seven days"),
 }
 _STATE_OF_TYPE: Final = {
     "node.joined": "up",
@@ -52,6 +63,8 @@ class Member:
     heard_at: float | None = None
     heard_incarnation: int = 0
     left_incarnation: int = 0
+    #: Seconds between its announces, as it says.
+    period: float = 0.0
     # what has been told
     state: str = "unknown"
     incarnation: int = 0
@@ -67,29 +80,45 @@ class Liveness:
         self.me = me
         self.down_after = down_after
         was_seen = set(seen)
+        self._configured = frozenset(names)
+        names = self._configured
         self.members = {n: Member(n, seen=n in was_seen) for n in {*names, *was_seen} - {me}}
         #: What history tells of this node's own former lives; it is no member to be watched.
         self._myself = Member(me, seen=True)
         self._listening_since: float | None = None
-        self._last_tick: float | None = None
+        #: Names that were removed, with the last life known of each: what others still tell of it is old.
+        self._forgotten: dict[str, int] = {}
 
     # -- ears --------------------------------------------------------------------
 
-    def heard(self, name: str, incarnation: int, now: float) -> None:
-        """A sign of life of another node: an announce, an event, any message of its own."""
-        member = self.members.setdefault(name, Member(name))
+    def _member(self, name: str) -> Member:
+        member = self.members.get(name)
+        if member is None:
+            member = Member(name)
+            if len(self.members) < MAX_NAMES:
+                self.members[name] = member
+        return member
+
+    def heard(self, name: str, incarnation: int, now: float, period: float = 0.0) -> None:
+        """A sign of life of another node: an announce (with its period), an event."""
+        self._forgotten.pop(name, None)
+        member = self._member(name)
+        if 0 < period <= _LONGEST_PERIOD:
+            member.period = period
         if incarnation >= member.heard_incarnation and incarnation > member.left_incarnation:
             member.heard_at, member.heard_incarnation = now, incarnation
 
     def goodbye(self, name: str, incarnation: int) -> None:
         """A node says that it stops."""
-        member = self.members.setdefault(name, Member(name))
+        member = self._member(name)
         member.left_incarnation = max(member.left_incarnation, incarnation)
 
-    def hears(self, name: str, now: float, period: float) -> bool:
-        """Whether a node was heard within the last three announces."""
+    def hears(self, name: str, now: float, period: float, incarnation: int = 0) -> bool:
+        """Whether a node was heard within the last three announces, in no newer life than ``incarnation``."""
         member = self.members.get(name)
-        return member is not None and self._ears(member, now, period) == "up"
+        if member is None or (incarnation and incarnation < member.heard_incarnation):
+            return False
+        return self._ears(member, now, period) == "up"
 
     def living(self, now: float, period: float) -> list[str]:
         """The other nodes heard within the last three announces, by name."""
@@ -98,6 +127,7 @@ class Liveness:
     def _ears(self, member: Member, now: float, period: float) -> str:
         if member.left_incarnation and member.left_incarnation >= member.heard_incarnation:
             return "left"
+        period = max(period, member.period)
         since = member.heard_at
         if since is None:
             since = self._listening_since
@@ -117,13 +147,21 @@ class Liveness:
 
     def start(self, now: float) -> None:
         """From now on silence means something."""
-        self._listening_since = self._last_tick = now
+        self._listening_since = now
+
+    def sleep(self, seconds: float) -> None:
+        """This node itself stood still for so long: it heard nobody, and accuses nobody of that."""
+        for member in self.members.values():
+            if member.heard_at is not None:
+                member.heard_at += seconds
+        if self._listening_since is not None:
+            self._listening_since += seconds
 
     def tick(self, now: float, period: float) -> Iterator[Draft]:
         """What this node has to report now."""
         if self._listening_since is None:
             return
-        self._distrust_self(now, period)
+        observers: list[str] = []
         for member in list(self.members.values()):
             want = self._wanted(member, now, period)
             if want is None:
@@ -131,21 +169,13 @@ class Liveness:
                 continue
             if member.differs != want:
                 member.differs, member.differs_since = want, now
-            if now >= member.differs_since + self._rank(member.name, now, period) * TURN:
+            observers = observers or sorted({self.me, *self.living(now, period)})
+            if now >= member.differs_since + self._rank(member.name, observers) * TURN:
                 yield self._report(member, *want)
 
-    def _distrust_self(self, now: float, period: float) -> None:
-        """A node that was itself paused or starved listens one period before it accuses."""
-        gap = now - (self._last_tick if self._last_tick is not None else now)
-        self._last_tick = now
-        if gap > max(period, 1.0):
-            for member in self.members.values():
-                if member.heard_at is not None:
-                    member.heard_at += gap
-            if self._listening_since is not None:
-                self._listening_since += gap
-
     def _wanted(self, member: Member, now: float, period: float) -> tuple[str, int] | None:
+        if self._expired(member, now):
+            return "forgotten", member.incarnation
         state = self._ears(member, now, period)
         incarnation = max(member.heard_incarnation, member.left_incarnation) or member.incarnation
         if state == "unknown" or (state, incarnation) == (member.state, member.incarnation):
@@ -158,9 +188,13 @@ class Liveness:
             return None  # one announce got through and no other: it has not come back
         return state, incarnation
 
-    def _rank(self, about: str, now: float, period: float) -> int:
-        observers = sorted({self.me, *self.living(now, period)} - {about})
-        return observers.index(self.me)
+    def _expired(self, member: Member, now: float) -> bool:
+        since = self._listening_since if member.heard_at is None else member.heard_at
+        return since is not None and now - since >= FORGET_AFTER and member.name not in self._configured
+
+    def _rank(self, about: str, observers: list[str]) -> int:
+        before = observers[: bisect_left(observers, self.me)]
+        return len(before) - (about in before)
 
     @staticmethod
     def _report(member: Member, state: str, incarnation: int) -> Draft:
@@ -189,8 +223,9 @@ class Liveness:
         if state == "forgotten":
             return self._forget(event.node, now, period)
         incarnation = _incarnation(event)
-        myself = event.node == self.me
-        member = self._myself if myself else self.members.setdefault(event.node, Member(event.node))
+        if not _NAME.match(event.node) or (state != "up" and self.buried(event.node, incarnation)):
+            return False
+        member = self._myself if event.node == self.me else self._member(event.node)
         if incarnation < member.incarnation or (state, incarnation) == (member.state, member.incarnation):
             return False
         if (
@@ -214,21 +249,31 @@ class Liveness:
     def _forget(self, name: str, now: float, period: float) -> bool:
         if self.hears(name, now, period):
             return False
-        return self.members.pop(name, None) is not None
+        member = self.members.pop(name, None)
+        if member is None:
+            return False
+        self._forgotten[name] = max(member.incarnation, member.heard_incarnation)
+        if len(self._forgotten) > MAX_NAMES:
+            del self._forgotten[next(iter(self._forgotten))]
+        return True
+
+    def buried(self, name: str, incarnation: int) -> bool:
+        """Whether the name was removed, and this life of it is none that began since."""
+        return incarnation <= self._forgotten.get(name, -1)
 
     # -- what newcomers are told ---------------------------------------------------
 
     def told(self) -> dict[str, tuple[str, int]]:
-        """name → (state, incarnation) of all others."""
+        """Name → (state, incarnation) of all others."""
         return {m.name: (m.state, m.incarnation) for m in self.members.values()}
 
     def learn(self, told: dict[str, tuple[str, int]]) -> list[str]:
         """Takes over what a peer knows of members that nothing has been told of here; their names."""
         news = []
         for name, (state, incarnation) in told.items():
-            if name == self.me or state not in STATES:
+            if name == self.me or state not in STATES or self.buried(name, incarnation):
                 continue
-            member = self.members.setdefault(name, Member(name))
+            member = self._member(name)
             if member.state == "unknown" and state != "unknown" and incarnation >= member.incarnation:
                 member.state, member.incarnation, member.seen = state, incarnation, True
                 news.append(name)
@@ -254,4 +299,4 @@ class Liveness:
 
 def _incarnation(event: Event) -> int:
     value = event.payload().attributes.get("incarnation", 0)
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and 0 <= value <= MAX_INCARNATION else 0

@@ -6,7 +6,7 @@ number; what is ahead of a hole is held back. Accepted events stay for repair un
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from tocsin.core.bus import Arrival
@@ -25,7 +25,7 @@ class Life:
 
     __slots__ = (
         "accepted", "asked_at", "attempts", "closed", "denied", "events", "first_held",
-        "hole_since", "incarnation", "known", "origin", "range_asked",
+        "hole_since", "incarnation", "known", "origin", "size",
     )  # fmt: skip
 
     def __init__(self, origin: str, incarnation: int, base: int) -> None:
@@ -37,12 +37,13 @@ class Life:
         #: The lowest number that may still be held here.
         self.first_held = base + 1
         self.events: dict[int, Arrival] = {}
+        #: The bytes of these events.
+        self.size = 0
         #: The origin said goodbye, or another life has begun and this one is over.
         self.closed = False
         self.hole_since: float | None = None
         self.asked_at = float("-inf")
         self.attempts = 0
-        self.range_asked = (0, 0)
         #: Nodes that said that they do not hold the next missing event.
         self.denied: set[str] = set()
 
@@ -62,6 +63,7 @@ class Life:
         if seq <= self.accepted or seq in self.events:
             return False
         self.events[seq] = arrival
+        self.size += len(arrival.event.body)
         self.known = max(self.known, seq)
         self._note_hole(now)
         return True
@@ -85,7 +87,6 @@ class Life:
         while (arrival := self.events.get(self.accepted + 1)) is not None:
             self.accepted += 1
             yield arrival
-            # What could be asked for here is another hole than before: count anew.
 
     def settle_hole(self, now: float) -> None:
         """After handing on: a new hole, if any, is young again."""
@@ -122,7 +123,12 @@ class Life:
 
     def held(self, first: int, last: int) -> Iterator[tuple[int, Arrival]]:
         """The events held here in a range, in order."""
-        for seq in range(max(first, self.first_held), min(last, self.known) + 1):
+        first, last = max(first, self.first_held), min(last, self.known)
+        if last - first <= len(self.events):
+            found: Iterable[int] = range(first, last + 1)
+        else:  # most of it is a hole: its size, which others say, must not cost time
+            found = sorted(seq for seq in self.events if first <= seq <= last)
+        for seq in found:
             arrival = self.events.get(seq)
             if arrival is not None:
                 yield seq, arrival
@@ -134,8 +140,7 @@ class Life:
             arrival = self.events.get(self.first_held)
             if arrival is not None and arrival.born >= born_before:
                 break
-            dropped += self.events.pop(self.first_held, None) is not None
-            self.first_held += 1
+            dropped += self._let_go()
         return dropped
 
     def shed(self, count: int) -> int:
@@ -143,12 +148,23 @@ class Life:
         dropped = 0
         while dropped < count and self.events:
             if self.first_held > self.accepted:
-                self.events.pop(max(self.events))  # held back behind a hole: it can be asked for again
+                # held back behind a hole: it can be asked for again
+                self.size -= len(self.events.pop(max(self.events)).event.body)
                 dropped += 1
                 continue
-            dropped += self.events.pop(self.first_held, None) is not None
-            self.first_held += 1
+            dropped += self._let_go()
         return dropped
+
+    def _let_go(self) -> int:
+        arrival = self.events.pop(self.first_held, None)
+        if arrival is not None:
+            self.size -= len(arrival.event.body)
+        elif self.accepted - self.first_held > 2 * len(self.events) + 100:
+            # A long hole that was given up: not one by one.
+            self.first_held = min((s for s in self.events if s <= self.accepted), default=self.accepted + 1)
+            return 0
+        self.first_held += 1
+        return int(arrival is not None)
 
     def sequence(self, seq: int) -> str:
         """The sequence attribute of event ``seq`` of this life."""

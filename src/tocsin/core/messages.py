@@ -7,13 +7,14 @@ Ages are microseconds by the sender's monotonic clock, so no clocks are ever com
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from tocsin.core.board import Resource
 from tocsin.core.errors import CodecError
+from tocsin.core.lives import MAX_INCARNATION, MAX_SEQ
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
@@ -39,6 +40,19 @@ __all__ = [
 PROTOCOL: Final = 1
 #: A burst is cut into messages of about this size, so that repair never holds up live events.
 MAX_MESSAGE_BYTES: Final = 64 * 1024
+#: Parts of a board section: some 60 MB, more than any node has resources for.
+MAX_PARTS: Final = 1000
+
+# What a number or a name of the protocol can be. Everything else is refused when it is read, so that no
+# number from elsewhere ever breaks the order of sequences (which is text order, see core/event.py).
+_Life: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_INCARNATION)]
+_Known: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_INCARNATION)]  # 0: none is known
+_Seq: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+_First: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_SEQ + 1)]
+_Age: TypeAlias = Annotated[int, Meta(ge=0, le=10**15)]
+_Number: TypeAlias = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+_Name: TypeAlias = Annotated[str, Meta(max_length=255, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z")]
+_Sequence: TypeAlias = Annotated[str, Meta(pattern=r"^([0-9]{13}-[0-9]{12})?\Z")]
 
 
 class _Message(Struct, array_like=True, frozen=True, kw_only=False):
@@ -49,19 +63,19 @@ class _Message(Struct, array_like=True, frozen=True, kw_only=False):
 class Events(_Message, frozen=True):
     """Pushed by the origin to all: consecutive events, each with its age and its bytes."""
 
-    origin: str
-    incarnation: int
-    first: int
-    events: list[tuple[int, bytes]]
+    origin: _Name
+    incarnation: _Life
+    first: _First
+    events: list[tuple[_Age, bytes]]
 
 
 class Entry(Struct, array_like=True, frozen=True):
     """What somebody holds of one life of an origin: sequence numbers ``first`` to ``last``."""
 
-    origin: str
-    incarnation: int
-    first: int
-    last: int
+    origin: _Name
+    incarnation: _Life
+    first: _First
+    last: _Seq
 
 
 class Announce(_Message, frozen=True):
@@ -71,14 +85,14 @@ class Announce(_Message, frozen=True):
     lived before: so a newcomer can tell a first life from a lost one.
     """
 
-    name: str
-    incarnation: int
-    first: int
-    last: int
+    name: _Name
+    incarnation: _Life
+    first: _First
+    last: _Seq
     period: float
     #: Its own board section is complete and may be asked for; before that it has published nothing.
     joined: bool = True
-    previous: str = ""
+    previous: _Sequence = ""
     others: list[Entry] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
 
@@ -86,25 +100,25 @@ class Announce(_Message, frozen=True):
 class Hello(_Message, frozen=True):
     """Said by a node that starts: whoever hears it announces itself at once, to it alone."""
 
-    name: str
+    name: _Name
 
 
 class Goodbye(_Message, frozen=True):
     """A clean stop: ``last`` is the last event of this life."""
 
-    name: str
-    incarnation: int
-    last: int
+    name: _Name
+    incarnation: _Life
+    last: _Seq
 
 
 class Ask(_Message, frozen=True):
     """Asks for the events ``first`` to ``last`` of a life. The same ``number`` on another rail is a copy."""
 
-    number: int
-    origin: str
-    incarnation: int
-    first: int
-    last: int
+    number: _Number
+    origin: _Name
+    incarnation: _Life
+    first: _First
+    last: _Seq
 
 
 class Fill(_Message, frozen=True):
@@ -113,46 +127,46 @@ class Fill(_Message, frozen=True):
     What is not in ``events`` of that range the sender does not hold. An answer may come in several parts.
     """
 
-    origin: str
-    incarnation: int
-    first: int
-    last: int
-    events: list[tuple[int, int, bytes]]
+    origin: _Name
+    incarnation: _Life
+    first: _First
+    last: _Seq
+    events: list[tuple[_First, _Age, bytes]]
 
 
 class AskSection(_Message, frozen=True):
     """Asks for the board section of an origin, with what the sender knows of all members."""
 
-    number: int
-    origin: str
+    number: _Number
+    origin: _Name
 
 
 class Section(_Message, frozen=True):
     """A board section (or part ``part`` of ``parts``), true at (``incarnation``, ``seq``)."""
 
-    origin: str
-    incarnation: int
-    seq: int
-    part: int
-    parts: int
+    origin: _Name
+    incarnation: _Life
+    seq: _Seq
+    part: Annotated[int, Meta(ge=0)]
+    parts: Annotated[int, Meta(ge=1, le=MAX_PARTS)]
     resources: list[dict[str, Any]]
     #: name → (state, incarnation): the sender's knowledge of the membership.
-    members: dict[str, tuple[str, int]] = field(default_factory=dict)
+    members: dict[_Name, tuple[str, _Known]] = field(default_factory=dict)
 
 
 class Probe(_Message, frozen=True):
     """Asks a living node whether it hears ``about``, before that is called down."""
 
-    number: int
-    about: str
+    number: _Number
+    about: _Name
 
 
 class Heard(_Message, frozen=True):
     """Answers :class:`Probe`: the age in seconds of the last sign of life, negative if there was none."""
 
-    number: int
-    about: str
-    incarnation: int
+    number: _Number
+    about: _Name
+    incarnation: _Known
     age: float
 
 
@@ -193,7 +207,7 @@ def decode(payload: bytes) -> Message:
         if decoder is None:
             raise CodecError(f"unknown kind of message {head.kind[:40]!r}")
         message: Message = decoder.decode(payload)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CodecError(f"not a message: {error}") from None
     return message
 

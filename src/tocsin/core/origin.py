@@ -14,12 +14,14 @@ from typing import Final
 from tocsin.core.bus import Loss
 from tocsin.core.lives import Life
 
-__all__ = ["CLOSE_AFTER", "SECTION_PATIENCE", "Gate", "Origin"]
+__all__ = ["CLOSE_AFTER", "MAX_AHEAD", "SECTION_PATIENCE", "Gate", "Origin"]
 
 #: How long a section is waited for, in seconds.
 SECTION_PATIENCE: Final = 2.0
 #: When a new life is heard, how long others may still tell of more of the old one, in seconds.
 CLOSE_AFTER: Final = 2.0
+#: Lives after the current one that are kept at a time: a bound on what somebody may make up.
+MAX_AHEAD: Final = 16
 
 
 @dataclass(slots=True)
@@ -56,8 +58,13 @@ class Origin:
         """One of its lives, if it is known."""
         return self.lives.get(incarnation)
 
-    def begin(self, incarnation: int, now: float) -> Life:
-        """A life of which nothing was known until now; the first one becomes the current one."""
+    def begin(self, incarnation: int, now: float) -> Life | None:
+        """A life of which nothing was known until now; the first one becomes the current one.
+
+        None if more lives are waiting already than a node can have had.
+        """
+        if self.current and sum(other > self.current for other in self.lives) >= MAX_AHEAD:
+            return None
         life = self.lives[incarnation] = Life(self.name, incarnation, 0)
         if self.current == 0:
             self.current = incarnation
@@ -98,6 +105,23 @@ class Origin:
         if waited >= CLOSE_AFTER:
             return True
         return not life.missing and told_by_all(self.superseded_at)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the passing of time alone changes nothing here."""
+        if self.gate is not None or self.doubtful or self.degraded or self.superseded_at is not None:
+            return False
+        return self.fresh or self.life.hole_since is None
+
+    def sleep(self, seconds: float) -> None:
+        """This node itself stood still for so long: that is no time in which anybody was asked."""
+        for life in self.lives.values():
+            if life.hole_since is not None:
+                life.hole_since += seconds
+        if self.superseded_at is not None:
+            self.superseded_at += seconds
+        if self.gate is not None:
+            self.gate.deadline += seconds
 
     def prune(self, born_before: float) -> None:
         """Lets go of old accepted events, and of former lives that hold nothing any more."""

@@ -51,7 +51,7 @@ class Publisher:
         return waiting
 
     def seal(self, drafts: Sequence[Draft], time: str) -> list[Event]:
-        """Gives all drafts their identity, or none of them. Raises :exc:`~tocsin.core.errors.EventTooLarge`."""
+        """Gives all drafts their identity, or none. Raises :exc:`~tocsin.core.errors.EventTooLarge`."""
         events = [
             seal(
                 draft,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from tocsin.core.lives import Life
 from tocsin.core.messages import MAX_MESSAGE_BYTES, Ask, Fill, encode
 from tocsin.core.origin import Origin
 
-__all__ = ["DEGRADED_AFTER", "HOLE_AFTER", "Repair"]
+__all__ = ["DEGRADED_AFTER", "GIVE_UP_AFTER", "HOLE_AFTER", "Repair"]
 
 #: A hole younger than this may close by itself: the other rail, a reordered message. Seconds.
 HOLE_AFTER: Final = 0.1
@@ -30,9 +30,8 @@ _MAX_PARTS: Final = 16
 class Repair:
     """Counts asks, and remembers which have been answered: a copy on another rail is not answered again."""
 
-    def __init__(self, me: str, first_number: int = 0) -> None:
+    def __init__(self, first_number: int = 0) -> None:
         """``first_number`` must be above all numbers of this node's former lives: wall time will do."""
-        self.me = me
         self._number = first_number
         self._answered: OrderedDict[tuple[str, int], None] = OrderedDict()
 
@@ -53,7 +52,7 @@ class Repair:
     # -- asking --------------------------------------------------------------------
 
     def asks(
-        self, origin: Origin, life: Life, living: list[str], now: float, *, at_once: bool = False
+        self, origin: Origin, life: Life, living: Collection[str], now: float, *, at_once: bool = False
     ) -> Iterator[tuple[str, bytes]]:
         """What to ask now, and whom, for the holes of a life."""
         if life.hole_since is None or (not at_once and now - life.hole_since < HOLE_AFTER):
@@ -71,12 +70,11 @@ class Repair:
                 yield target, encode(Ask, number, life.origin, life.incarnation, first, last)
 
     @staticmethod
-    def _targets(origin: Origin, life: Life, living: list[str]) -> list[str]:
-        alive = set(living)
-        if life.attempts == 0 and origin.name in alive and origin.name not in life.denied:
+    def _targets(origin: Origin, life: Life, living: Collection[str]) -> list[str]:
+        if life.attempts == 0 and origin.name in living and origin.name not in life.denied:
             return [origin.name]
-        told = [n for n in origin.holders if n in alive]
-        order = dict.fromkeys([n for n in (origin.name, *told, *living) if n in alive])
+        told = [n for n in origin.holders if n in living]
+        order = dict.fromkeys([n for n in (origin.name, *told, *living) if n in living])
         open_ = [n for n in order if n not in life.denied]
         if len(open_) > _AT_A_TIME:
             at = (life.attempts * _AT_A_TIME) % len(open_)
@@ -84,7 +82,7 @@ class Repair:
         return open_
 
     @staticmethod
-    def hopeless(life: Life, living: list[str], now: float, retain: float) -> bool:
+    def hopeless(life: Life, living: Collection[str], now: float, retain: float) -> bool:
         """Whether a hole is to be given up: no living node holds it, or it has been tried long enough."""
         if life.hole_since is None:
             return False

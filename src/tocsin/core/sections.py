@@ -6,7 +6,7 @@ gets its number, and only later events are folded on top (DESIGN.md section 5, b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ import msgspec
 from tocsin.core.board import Resource
 from tocsin.core.bus import Arrival, Loss
 from tocsin.core.effects import Doubt, Effect, Lose, Publish, ReplaceSection, Send
+from tocsin.core.errors import CodecError
 from tocsin.core.event import incarnation_of, report, seq_of, sequence_of
 from tocsin.core.messages import (
     MAX_MESSAGE_BYTES,
@@ -49,7 +50,8 @@ class Sections:
         self._repair = repair
         self._section = section
         self._joining: dict[str, Gate] = {}
-        self._parts: dict[tuple[str, str, str], dict[int, Section]] = {}
+        #: (sender, origin) → stamp, number of parts, and the parts that have come.
+        self._parts: dict[tuple[str, str], tuple[str, int, dict[int, Section]]] = {}
         self.members: dict[str, tuple[str, int]] = {}
 
     # -- asking ----------------------------------------------------------------------
@@ -67,7 +69,17 @@ class Sections:
         """Whether the joining waits for this origin's section."""
         return name in self._joining
 
-    def tend(self, origin: Origin, living: list[str], now: float) -> Iterator[Effect]:
+    def sleep(self, seconds: float) -> None:
+        """This node itself stood still for so long."""
+        for gate in self._joining.values():
+            gate.deadline += seconds
+
+    def forget(self, name: str) -> None:
+        """Nothing more of an origin is wanted."""
+        self._joining.pop(name, None)
+        self._drop_parts(name)
+
+    def tend(self, origin: Origin, living: Collection[str], now: float) -> Iterator[Effect]:
         """Asks, asks again, and gives up waiting."""
         gate = origin.gate or self._joining.get(origin.name)
         if gate is None:
@@ -85,7 +97,7 @@ class Sections:
                 yield Send(encode(AskSection, number, origin.name), target)
 
     def _give_up(self, origin: Origin, gate: Gate) -> Iterator[Effect]:
-        self._joining.pop(origin.name, None)
+        self.forget(origin.name)
         if origin.gate is gate or not origin.doubtful:
             origin.doubtful = True
             yield Doubt(origin.name, f"{origin.name} cannot be asked for its present state")
@@ -96,25 +108,38 @@ class Sections:
 
     # -- using what came ---------------------------------------------------------------
 
-    def assemble(self, sender: str, part: Section) -> Whole | None:
-        """Takes a part in; the whole section once all parts are here. Raises CodecError."""
-        if not 0 <= part.part < part.parts <= 10_000:
+    def assemble(self, sender: str, part: Section, origin: Origin, *, joining: bool) -> Whole | None:
+        """Takes a part in; the whole section once all parts are here. Raises CodecError.
+
+        Only what was asked for is kept, and of each sender the parts of its newest answer.
+        """
+        if part.part >= part.parts:
+            raise CodecError(f"part {part.part} of {part.parts} of a section")
+        if origin.gate is None and origin.name not in self._joining:
             return None
-        self.members.update(part.members)
+        if joining:
+            self.members.update(part.members)
         stamp = sequence_of(part.incarnation, part.seq)
-        key = (sender, part.origin, stamp)
-        parts = self._parts.setdefault(key, {})
+        was, count, parts = self._parts.get((sender, origin.name), ("", 0, {}))
+        if stamp < was:
+            return None
+        if (stamp, part.parts) != (was, count):
+            parts = {}
+            self._parts[sender, origin.name] = stamp, part.parts, parts
         parts[part.part] = part
         if len(parts) < part.parts:
             return None
-        for old in [k for k in self._parts if k[:2] == key[:2]]:
-            del self._parts[old]
+        self._drop_parts(origin.name)
         found: list[Resource] = []
         for number in range(part.parts):
             found += resources_from_wire(parts[number].resources, part.origin)
         return Whole(part.origin, stamp, found)
 
-    def use(self, origin: Origin, whole: Whole, *, joining: bool, me: str) -> Iterator[Effect]:
+    def _drop_parts(self, name: str) -> None:
+        for key in [k for k in self._parts if k[1] == name]:
+            del self._parts[key]
+
+    def use(self, origin: Origin, whole: Whole, *, joining: bool) -> Iterator[Effect]:
         """Replaces the section, and opens the gate if the section is recent enough for it."""
         gate = origin.gate
         asked = gate or self._joining.get(origin.name)
@@ -144,7 +169,7 @@ class Sections:
         own: tuple[int, int] | None,
         members: dict[str, tuple[str, int]],
     ) -> Iterator[bytes]:
-        """The parts of a section that this node has. ``own``: it is this node's, true at (incarnation, seq)."""
+        """The parts of a section that is here. ``own``: it is this node's, true at (incarnation, seq)."""
         if not self._repair.first_time(sender, -ask.number):
             return
         stamp, resources = self._section(ask.origin)

@@ -1,0 +1,290 @@
+"""What has come in of every origin, and handing it on: in order, once, behind its board section.
+
+The base of :class:`~tocsin.core.replica.Replica`, which decides what messages mean; here is what holds
+of all origins: a life that ends, a hole that is given up, a section that is waited for, history that is
+numbered at the end of joining (DESIGN.md section 5, receive and board sections).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+from tocsin.core.board import Resource
+from tocsin.core.bus import Arrival, Loss
+from tocsin.core.effects import Base, Deliver, Effect, Lose, NodeState, Publish, Ready, Send, Skip
+from tocsin.core.errors import CodecError
+from tocsin.core.event import MAX_EVENT_BYTES, Draft, Event, decode, report, sequence_of
+from tocsin.core.liveness import MAX_NAMES, Liveness
+from tocsin.core.lives import Life
+from tocsin.core.origin import Origin
+from tocsin.core.repair import DEGRADED_AFTER, Repair
+from tocsin.core.sections import Sections
+
+__all__ = ["Intake"]
+
+#: A silence between two calls that means that this node itself stood still, in seconds.
+_STOOD_STILL: Final = 1.0
+
+
+class Intake:
+    """All origins that this node knows of. Effects are collected in ``_out`` by who is called."""
+
+    def __init__(
+        self,
+        me: str,
+        *,
+        now: float,
+        names: Iterable[str],
+        seen: Iterable[str],
+        stored: tuple[int, int],
+        first_number: int,
+        retain: float,
+        max_events: int,
+        max_bytes: int,
+        down_after: float,
+        section: Callable[[str], tuple[str, list[Resource]]],
+    ) -> None:
+        self.me = me
+        self._retain, self._max_events, self._max_bytes = retain, max_events, max_bytes
+        self.liveness = Liveness(me, names, seen=seen, down_after=down_after)
+        self.origins: dict[str, Origin] = {}
+        self.own = Life(me, 0, 0)
+        self.counters: Counter[str] = Counter()
+        self.ready = False
+        self._repair = Repair(first_number)
+        self._sections = Sections(self._repair, section)
+        self._staged: list[Arrival | Loss] = []
+        #: The newest life of this node that anybody tells of, and its last number.
+        self._told_of_me = stored
+        self._announced_at: dict[str, float] = {}
+        self._awake_at = now
+        self._out: list[Effect] = []
+
+    @property
+    def period(self) -> float:
+        """Seconds between two announces: one, and more in clusters of more than 100 nodes."""
+        return max(1.0, (len(self._announced_at) + 1) / 100)
+
+    def degraded(self) -> tuple[str, ...]:
+        """Origins whose events are incomplete here for more than three seconds."""
+        return tuple(sorted(name for name, origin in self.origins.items() if origin.degraded))
+
+    def names(self) -> list[str]:
+        """All other nodes that have ever been seen."""
+        return sorted(name for name, member in self.liveness.members.items() if member.seen)
+
+    def _wake(self, now: float) -> None:
+        """A node that stood still (paused, starved) does not count that time against anybody."""
+        still = now - self._awake_at
+        self._awake_at = now
+        if still > _STOOD_STILL:
+            self.liveness.sleep(still)
+            self._sections.sleep(still)
+            for origin in self.origins.values():
+                origin.sleep(still)
+
+    def _take(self, life: Life, seq: int, age: int, body: bytes, now: float) -> None:
+        if not life.plausible(seq):
+            self.counters["events_quarantined"] += 1
+            return
+        if len(body) > MAX_EVENT_BYTES:
+            raise CodecError(f"an event of {len(body)} bytes")
+        event = decode(body)
+        if event.origin != life.origin or event.sequence != life.sequence(seq):
+            raise CodecError("an event with another identity than its message says")
+        life.add(seq, Arrival(event, now - max(age, 0) / 1e6), now)
+
+    # -- lives ---------------------------------------------------------------------------
+
+    def _life(self, name: str, incarnation: int, now: float) -> tuple[Origin, Life | None]:
+        """A life of an origin, begun if it is new; None if it is over and gone."""
+        origin = self.origins.get(name)
+        if origin is None:
+            if len(self.origins) >= MAX_NAMES:
+                raise CodecError(f"more than {MAX_NAMES} origins")
+            origin = self.origins[name] = Origin(name)
+        life = origin.get(incarnation)
+        if life is None and incarnation > origin.current:
+            life = origin.begin(incarnation, now)
+        if life is not None and incarnation < origin.current:
+            return origin, None  # left behind: what comes of it now is late
+        return origin, life
+
+    def _meet(self, origin: Origin, life: Life, base: int, sequence: str, now: float) -> None:
+        """First contact: from here on everything of this origin is handed on."""
+        origin.fresh = False
+        if life.incarnation != origin.current:
+            life = origin.life  # known from somebody else already: begin there
+        life.accepted = max(life.accepted, base)
+        life.first_held = life.accepted + 1
+        life.settle_hole(now)
+        if sequence:
+            self._out.append(Base(origin.name, sequence))
+        self._sections.want(origin, None, now, joining=not self.ready)
+
+    def _advance(self, origin: Origin, now: float) -> None:
+        """Hands on all that is next in order, and moves on to the next life where one is over."""
+        if self.ready and origin.name == self.me:
+            return  # a former life of this node: kept for repair only
+        while not origin.fresh and origin.gate is None:
+            life = origin.life
+            before = life.accepted
+            for arrival in life.ready():
+                self._hand_on(arrival, now)
+            if life.accepted != before:
+                life.settle_hole(now)
+            if not origin.over(now, self._all_announced_since):
+                return
+            if life.missing:
+                self._give_up(origin, life, now)
+            else:
+                origin.move_on(now)
+                self._sections.want(origin, None, now, joining=not self.ready)
+
+    def _all_announced_since(self, then: float) -> bool:
+        living = self.liveness.living(then, self.period)
+        return all(self._announced_at.get(name, then) > then for name in living)
+
+    def _hand_on(self, arrival: Arrival, now: float) -> None:
+        if not self.ready:
+            self._staged.append(arrival)
+        else:
+            self._enter(arrival, now)
+
+    def _enter(self, arrival: Arrival, now: float, *, past: bool = False) -> None:
+        event = arrival.event
+        if self._judge(event, now, past=past):
+            self._out.append(Deliver(arrival))
+        else:
+            self._out.append(Skip(event.origin, event.sequence))
+
+    def _judge(self, event: Event, now: float, *, past: bool = False) -> bool:
+        """Whether an event enters this buffer: all do, but reports about nodes must be news."""
+        if event.kind != "node":
+            return True
+        if not self.liveness.accept(event, now, self.period, past=past):
+            self.counters["reports_suppressed"] += 1
+            return False
+        if event.type == "node.forgotten":
+            self._forget(event.node)
+        return True
+
+    def _forget(self, name: str) -> None:
+        origin = self.origins.pop(name, None)
+        if origin is not None and origin.degraded:
+            self._out.append(Publish(_degraded(name, degraded=False)))
+        self._announced_at.pop(name, None)
+        self._sections.forget(name)
+
+    def _give_up(self, origin: Origin, life: Life, now: float) -> None:
+        first, last = life.give_up(now)
+        self.counters["events_lost"] += last - first + 1
+        loss = Loss(origin.name, life.sequence(first), life.sequence(last))
+        if self.ready:
+            self._sections.want(origin, loss, now, joining=False)
+        else:
+            self._staged.append(loss)
+
+    # -- as time passes --------------------------------------------------------------------
+
+    def _tend_all(self, now: float) -> None:
+        living = dict.fromkeys(self.liveness.living(now, self.period))
+        for origin in list(self.origins.values()):
+            waits = not origin.quiet or self._sections.wanted(origin.name)
+            if waits and (origin.name != self.me or not self.ready):
+                self._tend(origin, living, now)
+
+    def _tend(self, origin: Origin, living: Collection[str], now: float) -> None:
+        self._out.extend(self._sections.tend(origin, living, now))
+        if origin.fresh:
+            return
+        self._advance(origin, now)
+        life = origin.life
+        for target, ask in self._repair.asks(origin, life, living, now, at_once=not self.ready):
+            self._out.append(Send(ask, target))
+        if origin.gate is None and self._repair.hopeless(life, living, now, self._retain):
+            self._give_up(origin, life, now)
+            self._advance(origin, now)
+        self._note_degraded(origin, now)
+
+    def _note_degraded(self, origin: Origin, now: float) -> None:
+        since = origin.life.hole_since
+        degraded = since is not None and now - since > DEGRADED_AFTER
+        if degraded == origin.degraded or not self.ready:
+            return
+        origin.degraded = degraded
+        self._out.append(Publish(_degraded(origin.name, degraded=degraded)))
+
+    # -- joining ends ---------------------------------------------------------------------
+
+    def _become_ready(self, now: float) -> None:
+        """Numbers history: by age over all origins, by sequence within each."""
+        self._close_own_past(now)
+        staged, self._staged = self._staged, []
+        reached: dict[str, float] = {}
+        keyed = []
+        for item in staged:
+            name = item.event.origin if isinstance(item, Arrival) else item.origin
+            born = item.born if isinstance(item, Arrival) else reached.get(name, now)
+            reached[name] = max(born, reached.get(name, born))
+            keyed.append((reached[name], item))
+        for _, item in sorted(keyed, key=lambda pair: pair[0]):
+            if isinstance(item, Loss):
+                self._out.append(Lose(item))
+            else:
+                self._enter(item, now, past=True)
+        self.ready = True
+        for name in self.liveness.learn(self._sections.members):
+            self._out.append(NodeState(name))
+        self._out.append(NodeState(self.me))
+        self._out.append(Ready())
+
+    def _close_own_past(self, now: float) -> None:
+        """This life's events come next: what is not here of the former lives is missed for good."""
+        past = self.origins.get(self.me)
+        if past is not None and not past.fresh:
+            while past.life.missing or past.next_life():
+                if past.life.missing:
+                    self._give_up(past, past.life, now)
+                else:
+                    past.move_on(now)
+                for arrival in past.life.ready():
+                    self._hand_on(arrival, now)
+        elif self._told_of_me[0]:
+            self._out.append(Base(self.me, sequence_of(*self._told_of_me)))
+
+    # -- bounds ---------------------------------------------------------------------------
+
+    def _prune(self, now: float) -> None:
+        self._next_prune = now + 1.0
+        before = now - self._retain
+        for origin in self.origins.values():
+            origin.prune(before)
+            if self.liveness.hears(origin.name, now, self.period):
+                origin.holders.clear()
+            else:
+                self._announced_at.pop(origin.name, None)
+        self.own.prune(before)
+        self._cap()
+
+    def _cap(self) -> None:
+        """Bounds memory: the origin that holds most gives first, so one node's flood costs only that node."""
+        lives = [self.own, *(life for o in self.origins.values() for life in o.lives.values())]
+        over = sum(len(life.events) for life in lives) - self._max_events
+        while over > 0:
+            biggest = max(lives, key=lambda life: len(life.events))
+            over -= biggest.shed(max(1, min(over, len(biggest.events) // 8)))
+        while sum(life.size for life in lives) > self._max_bytes:
+            biggest = max(lives, key=lambda life: life.size)
+            biggest.shed(max(1, len(biggest.events) // 8))
+
+
+def _degraded(name: str, *, degraded: bool) -> Draft:
+    type_, status, words = (
+        ("agent.degraded", "warning", "events of {0} are incomplete here and are being asked for")
+        if degraded
+        else ("agent.recovered", "gone", "events of {0} are complete again, or their loss has been told")
+    )
+    return report(type_, f"events of {name}", status, words.format(name))

@@ -1,0 +1,34 @@
+"""A living twin: another node that speaks under this node's name.
+
+A newcomer that hears one stays off the rails; if it is found later, the younger yields (DESIGN.md
+section 5, incarnation). What is heard for a moment only are copies on several rails, or the remains of
+this node's own former life.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tocsin.core.messages import Announce, Message
+
+__all__ = ["FORGOTTEN", "LASTS", "Twin"]
+
+#: For so long the own name must be heard before that is called a clash, in seconds …
+LASTS: Final = 0.15
+#: … and after so long without it what was heard before does not count.
+FORGOTTEN: Final = 5.0
+
+
+class Twin:
+    """Remembers since when this node's own name is heard."""
+
+    def __init__(self) -> None:
+        self._since = self._at = float("-inf")
+
+    def heard(self, message: Message, incarnation: int, now: float) -> bool:
+        """The own name was heard; whether this node (``incarnation``; 0 while it listens) has to yield."""
+        if now - self._at > FORGOTTEN:
+            self._since = now
+        self._at = now
+        younger = isinstance(message, Announce) and message.incarnation < incarnation
+        return (younger or not incarnation) and now - self._since >= LASTS
