@@ -194,7 +194,8 @@ def test_the_policy_of_pages() -> None:
     headers = dict(node.app._guard.headers("/", [b"cache-control"]))
 
     assert headers[b"content-security-policy"].decode() == (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; "
+        "img-src 'self' http://node1:8340 http://node2:8340; "
         "connect-src 'self' http://node1:8340 http://node2:8340; "
         "base-uri 'self' http://node1:8340 http://node2:8340; form-action 'self'; frame-ancestors 'none'; "
         "require-trusted-types-for 'script'; trusted-types tocsin"

@@ -185,7 +185,7 @@ class Guard:
         if not self._policy:
             nodes = " ".join(sorted({origin_of(url) for url in urls.values()}))
             self._policy = (
-                "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+                f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' {nodes}; "
                 f"connect-src 'self' {nodes}; base-uri 'self' {nodes}; form-action 'self'; "
                 "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types tocsin"
             ).encode("latin-1", "replace")
