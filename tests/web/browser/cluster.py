@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.nodes: list[Served] = []
+        self._started: list[Served] = []
         self._seqs: dict[str, int] = {}
 
     def add(self, names: str, **settings: Any) -> list[Served]:
@@ -119,6 +121,7 @@ class Cluster:
         for node in self.nodes:
             node.urls = urls
             node.start()
+            self._started.append(node)
         return self.nodes
 
     def event(
@@ -133,5 +136,36 @@ class Cluster:
 
     def stop(self) -> None:
         """Ends all processes."""
-        for node in self.nodes:
+        for node in self._started:
             node.kill()
+
+
+class Site:
+    """Somebody else's web site: one page."""
+
+    def __init__(self) -> None:
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = site.html.encode() if self.path == "/" else b""
+                self.send_response(200 if body else 404)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Silent."""
+
+        self.html = ""
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends it."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

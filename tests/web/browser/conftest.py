@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.web.browser.cluster import Cluster
+from tests.web.browser.cluster import Cluster, Site
 
 FLAGS = (
     "--no-sandbox",
@@ -74,3 +74,11 @@ def cluster() -> Iterator[Cluster]:
     cluster = Cluster()
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A web site on an origin of its own."""
+    site = Site()
+    yield site
+    site.close()
