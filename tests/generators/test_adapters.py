@@ -11,6 +11,7 @@ from tests.generators.test_rtnetlink import recorded
 from tests.tools.namespaces import in_namespaces, sh
 from tocsin.core.board import Resource
 from tocsin.generators import adapters as module
+from tocsin.generators import rtnetlink
 from tocsin.generators.adapters import Adapter, Table, adapter_drafts, present_draft
 from tocsin.generators.rtnetlink import parse
 
@@ -32,7 +33,9 @@ BARE = adapter(operational="down", running=False)
 class TestTable:
     def test_a_recording_told_as_events(self) -> None:
         """Each step of the recording brings the events that an administrator expects of it."""
-        table, before, failed = Table(), {}, set()
+        table = Table()
+        before: dict[str, Adapter] = {}
+        failed: set[str] = set()
         told: dict[str, set[str]] = {}
         for step, datagrams in recorded():
             for data in datagrams:
@@ -209,17 +212,15 @@ class TestOnRealLinks:
     @in_namespaces
     async def test_after_an_overflow_the_truth_is_asked_for(self) -> None:
         """Notices that did not fit are made up for by a dump: no adapter is missed, none is a ghost."""
-        small, module.open_socket = module.open_socket, _small
         bench = Bench()
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "open_socket", _small)
             async with Running(bench, registered("adapters")):
                 for n in range(40):  # in one step of the loop: nothing is read meanwhile
                     sh(f"ip link add a{n} type veth peer name b{n}")
                 sh("ip link del a0")
                 await bench.event("adapter.added", "b39")
                 await bench.until(lambda: len(bench.board.section(NODE)) == 78)
-        finally:
-            module.open_socket = small
 
         assert {r.subject for r in bench.board.section(NODE)} == {
             f"{s}{n}" for s in "ab" for n in range(1, 40)
@@ -228,24 +229,25 @@ class TestOnRealLinks:
     @in_namespaces
     async def test_a_fresh_link_gets_time_for_its_carrier(self) -> None:
         """Switched on, an adapter without carrier is told only when it had time to get one."""
-        module.CARRIER_GRACE = 0.2  # type: ignore[misc]
         sh(PAIR)
         bench = Bench()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "CARRIER_GRACE", 0.2)
+            await self._no_carrier_for_long(bench)
+
+        assert bench.said("west") == [("adapter.no-carrier", "ok"), ("adapter.up", "ok")]
+        assert bench.said("east") == [("adapter.up", "ok")]
+
+    async def _no_carrier_for_long(self, bench: Bench) -> None:
         async with Running(bench, registered("adapters")):
             sh("ip link set west up")
             await bench.event("adapter.no-carrier", "west")
             sh("ip link set east up")
             await bench.event("adapter.up", "west")
 
-        assert bench.said("west") == [("adapter.no-carrier", "ok"), ("adapter.up", "ok")]
-        assert bench.said("east") == [("adapter.up", "ok")]
-
 
 def _small(*, notices: bool = False) -> socket.socket:
-    opened = _open_socket(notices=notices)
+    opened = rtnetlink.open_socket(notices=notices)
     if notices:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     return opened
-
-
-_open_socket = module.open_socket

@@ -23,10 +23,12 @@ PORTS = Registration(
 
 
 def up(subject: str = "eth1", **attributes: object) -> Draft:
+    """A port that is fine."""
     return report("port.up", subject, "ok", f"{subject} is up", attributes)
 
 
 def down(subject: str = "eth1") -> Draft:
+    """A port that has failed."""
     return report("port.down", subject, "failed", f"{subject} is down")
 
 

@@ -22,7 +22,8 @@ class Scripted:
     """A generator whose lives are given: each is awaited in turn, the last for ever."""
 
     def __init__(self, *lives: Run) -> None:
-        self.lives, self.settings = list(lives), None
+        self.lives = list(lives)
+        self.settings: Mapping[str, Any] | None = None
 
     def __call__(self, settings: Mapping[str, Any]) -> Scripted:
         self.settings = settings
@@ -34,28 +35,34 @@ class Scripted:
 
 
 async def well(desk: Desk) -> None:
+    """A life without trouble."""
     desk.running()
     await asyncio.Event().wait()
 
 
 async def crash(desk: Desk) -> None:
+    """A life that ends with a bug."""
     raise ValueError("the kernel said something odd")
 
 
 async def ends(desk: Desk) -> None:
+    """A life that just ends."""
     return
 
 
 async def unavailable(desk: Desk) -> None:
+    """A life on a host that lacks the source."""
     raise GeneratorUnavailable("no such socket")
 
 
 async def half(desk: Desk) -> None:
+    """A life that sees less than it should."""
     desk.degraded("half blind")
     await asyncio.Event().wait()
 
 
 def registration(name: str, *lives: Run) -> Registration:
+    """A generator with these lives."""
     return Registration(name=name, factory=Scripted(*lives), kinds=(name,))
 
 
@@ -180,6 +187,7 @@ async def test_disabled_is_shown_and_what_it_reported_is_gone() -> None:
 
 
 def bench_event(bench: Bench) -> Any:
+    """An event that a generator published in an earlier life."""
     bench.desk(registration("fans", well)).publish(report("fans.on", "fan1", "ok", "on"))
     return bench.events[-1]
 

@@ -80,7 +80,9 @@ class Services:
         try:
             bus.add_message_handler(self._hear)
             await manager.listen()
-            self._owner_changed(await manager.owner())
+            owner = await manager.owner()
+            if not self._owner:  # a signal that came with the answer is newer than the answer
+                self._owner_changed(owner)
             while not gone.done():
                 await self._pause()
                 await self._step(desk, manager)
