@@ -34,10 +34,10 @@ def place_of(line):
 
 
 @pytest.mark.slow
-def test_demo(tocsin, started):
+def test_demo(tocsin, started, tmp_path):
     """Agents with a page each, that know each other; one that dies is told; all end with it."""
     port = free_ports(3)
-    process = started("demo", "--port", str(port))
+    process = started("demo", "--port", str(port), env={"TMPDIR": str(tmp_path)})
     out, told = Lines(process.stdout), Lines(process.stderr)
     lines = out.wait(5, 60)
     assert lines[0] == "A cluster of 3 over 2 rails:"
@@ -53,14 +53,16 @@ def test_demo(tocsin, started):
 
     assert process.wait(15) == 0
     assert not any(map(is_ready, urls))
+    assert list(tmp_path.iterdir()) == []
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 @pytest.mark.slow
-def test_killed_outright(started):
+def test_killed_outright(started, tmp_path):
     """Even a demo that is killed leaves no agent behind."""
     port = free_ports(1)
-    process = started("demo", "--nodes", "1", "--port", str(port))
+    # It cannot clean up after itself; the test does.
+    process = started("demo", "--nodes", "1", "--port", str(port), env={"TMPDIR": str(tmp_path)})
     _, _, pid = place_of(Lines(process.stdout).wait(2, 60)[1])
 
     process.kill()
