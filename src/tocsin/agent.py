@@ -258,10 +258,21 @@ class Agent:
         if self.board.section(self.name) and self.board.stamp(self.name) and self._previous["incarnation"]:
             self._first_start = False
         self.supervisor.start()
+        self._state_rails()
         await self.supervisor.first_dump(_FIRST_DUMP)
         self.forwarder.open()
         log.info("ready", url=self.config.node.url, incarnation=self.replica.incarnation)
         notify_systemd("READY=1")
+
+    def _state_rails(self) -> None:
+        """States the rails of this life; what a former life said of its rails is over."""
+        for old in self.board.section(self.name):
+            if old.kind == "rail" and old.status != "ok":
+                words = f"{old.subject}: this agent has just started"
+                self._publish_local(report("rail.up", old.subject, "gone", words))
+        for draft in self.forwarder.watch.resources():
+            if self.board.own(self.name, "rail", draft.subject) is None:
+                self._publish_local(draft)
 
     def clash(self, name: str) -> None:
         """Another living node has this node's name."""

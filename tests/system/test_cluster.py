@@ -209,3 +209,18 @@ def test_a_partition_longer_than_the_retention(make_cluster: Callable[..., Clust
     assert "failed" == shown["status"]
     after = cluster.get(2, "/api/v1/events", params={"after": problem["cursor"]})
     assert after.status_code in (200, 204)
+
+
+def test_a_cut_rail_is_told_once_by_each_node_it_concerns(cluster: Cluster) -> None:
+    """Rail 1 of node 2 is cut: node 2 says once that it reaches nobody, the others that it misses node 2."""
+    cluster.net.cut(2, 1)
+    for node in OTHERS:
+        assert "rail1" == only(cluster, node, "rail.down@node2")["subject"]
+    until(lambda: cluster.resource(1, 3, "rail", "rail1:node2") or cluster.resource(1, 3, "rail", "rail1"), 5)
+    shown = cluster.resource(1, 2, "rail", "rail1")
+    assert shown is not None
+    assert "failed" == shown["status"]
+    cluster.net.heal()
+    until(lambda: cluster.resource(1, 2, "rail", "rail1")["status"] == "ok", 10, "rail1 of node2 is up")  # type: ignore[index]
+    until(lambda: not [r for r in cluster.board(3) if r["kind"] == "rail" and r["status"] != "ok"], 10)
+    assert not cluster.events(1, "node.*@node2 node.suspect")[1:]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from tocsin.core import effects as fx
 from tocsin.core.board import Board
 from tocsin.core.bus import Arrival, Bus, Loss
 from tocsin.core.event import Draft, Event
+from tocsin.core.rails import RailWatch
 from tocsin.core.replica import Replica
 from tocsin.forwarder.rail import Rail
 
@@ -21,6 +23,8 @@ __all__ = ["TICK", "Forwarder", "Host"]
 
 #: Seconds between two ticks of the replica: the grain of every delay in it.
 TICK: Final = 0.05
+#: Seconds between two looks at which rails reach which nodes.
+_LOOK_EVERY: Final = 0.25
 
 
 class Host(Protocol):
@@ -66,16 +70,18 @@ class Forwarder:
     def __init__(self, replica: Replica, rails: Sequence[Rail], host: Host) -> None:
         self.replica, self.rails = replica, tuple(rails)
         self._host = host
+        self.watch = RailWatch([rail.name for rail in self.rails])
         self._pending: list[Arrival] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._next_look = 0.0
         host.bus.subscribe(self._on_bus)
 
     def start(self) -> None:
         """Opens the rails and begins to listen; needs a running loop."""
         self._loop = asyncio.get_running_loop()
         for rail in self.rails:
-            rail.start(self._receive)
+            rail.start(partial(self._receive, rail.name))
         self._tick()
 
     def open(self) -> None:
@@ -107,15 +113,27 @@ class Forwarder:
             pending, self._pending = self._pending, []
             self._do(self.replica.local(pending, self._host.now()))
 
-    def _receive(self, sender: str, payload: bytes) -> None:
+    def _receive(self, rail: str, sender: str, payload: bytes) -> None:
         self._flush()
-        self._do(self.replica.receive(sender, payload, self._host.now()))
+        now = self._host.now()
+        self.watch.heard(rail, sender, now)
+        self._do(self.replica.receive(sender, payload, now))
 
     def _tick(self) -> None:
         assert self._loop is not None
         self._timer = self._loop.call_later(TICK, self._tick)
         self._flush()
-        self._do(self.replica.tick(self._host.now()))
+        now = self._host.now()
+        self._do(self.replica.tick(now))
+        if now >= self._next_look and self.replica.opened:
+            self._next_look = now + _LOOK_EVERY
+            self._look_at_rails(now)
+
+    def _look_at_rails(self, now: float) -> None:
+        period = self.replica.period
+        living = self.replica.liveness.living(now, period)
+        for draft in self.watch.tick(living, now, period):
+            self._host.publish_report(draft)
 
     # -- what is to be done ------------------------------------------------------------
 
@@ -139,30 +157,41 @@ class Forwarder:
                     self._do_rarely(effect)
 
     def _do_rarely(self, effect: fx.Effect) -> None:
+        """What concerns the board and the buffer beside their events."""
         host = self._host
         match effect:
             case fx.Base(origin, sequence):
                 host.base(origin, sequence)
             case fx.Skip(origin, sequence):
                 host.skip(origin, sequence)
-            case fx.ReplaceSection(origin, stamp, resources, later):
-                if origin == self.replica.me and stamp < host.board.stamp(origin):
-                    return  # what the state directory kept is newer than what a peer remembers
-                host.board.replace(origin, stamp, resources)
-                for event in later:
-                    host.board.fold(event)
+            case fx.ReplaceSection():
+                self._replace(effect)
             case fx.Doubt(origin, why):
                 host.board.doubt(origin, why)
             case fx.NodeState(name):
                 node = self.replica.liveness.resource(name, host.wall(), self.replica.incarnation)
                 host.board.set_node(node)
-            case fx.Begin(incarnation, previous):
-                host.begin(incarnation, previous)
-            case fx.Ready():
-                host.ready()
             case fx.Late(event):
                 host.late(event)
+            case _:
+                self._do_once(effect)
+
+    def _do_once(self, effect: fx.Effect) -> None:
+        """What happens once in the life of an agent."""
+        match effect:
+            case fx.Begin(incarnation, previous):
+                self._host.begin(incarnation, previous)
+            case fx.Ready():
+                self._host.ready()
             case fx.Clash(name):
-                host.clash(name)
+                self._host.clash(name)
             case _:
                 raise AssertionError(effect)
+
+    def _replace(self, section: fx.ReplaceSection) -> None:
+        board = self._host.board
+        if section.origin == self.replica.me and section.stamp < board.stamp(section.origin):
+            return  # what the state directory kept is newer than what a peer remembers
+        board.replace(section.origin, section.stamp, section.resources)
+        for event in section.later:
+            board.fold(event)
