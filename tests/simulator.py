@@ -19,6 +19,8 @@ from tocsin.core.event import Draft, Event, report, seal
 from tocsin.core.replica import Replica
 
 TICK = 0.05
+#: Messages that wait for a node that stands still; what comes then is lost.
+INBOX = 200
 START = 1_000_000.0
 EPOCH_MS = 1_700_000_000_000
 
@@ -33,6 +35,9 @@ class Network:
     delay: float = 0.001
     jitter: float = 0.002
     cuts: set[tuple[int, str, str]] = field(default_factory=set)
+    #: Further loss and delay of single rails: they need not be alike.
+    rail_loss: dict[int, float] = field(default_factory=dict)
+    rail_delay: dict[int, float] = field(default_factory=dict)
 
     def cut(self, name: str, rails: tuple[int, ...], others: list[str]) -> None:
         """Cuts ``name`` off on some rails, both directions."""
@@ -58,10 +63,11 @@ class Node:
         self.drafts: list[Draft] = []
         self.errors: list[fx.Effect] = []
         self.paused = False
+        self.inbox: list[tuple[str, bytes]] = []
         self.replica = Replica(
             name,
             now=world.now,
-            wall_ms=EPOCH_MS + round((world.now - START) * 1000),
+            wall_ms=life + world.clock.get(name, 0),
             names=world.names,
             seen=disk.get("seen", ()),
             stored_incarnation=disk.get("incarnation", 0),
@@ -148,7 +154,9 @@ class Node:
 class World:
     """Nodes, a network and time."""
 
-    def __init__(self, count: int = 3, seed: int = 0, *, retain: float = 300.0, down_after: float = 5.0) -> None:
+    def __init__(
+        self, count: int = 3, seed: int = 0, *, retain: float = 300.0, down_after: float = 5.0
+    ) -> None:
         self.random = random.Random(seed)
         self.now = START
         self.retain, self.down_after = retain, down_after
@@ -157,6 +165,8 @@ class World:
         self.network = Network()
         self.nodes: dict[str, Node] = {}
         self.disks: dict[str, dict[str, Any]] = {name: {} for name in self.names}
+        #: By how many milliseconds the wall clock of a node is wrong.
+        self.clock: dict[str, int] = {}
         self.published: dict[str, list[str]] = {}
         self.sent = 0
         self._queue: list[tuple[float, int, str, str, bytes]] = []
@@ -177,17 +187,31 @@ class World:
         node.do(node.replica.goodbye())
         return self.nodes.pop(name)
 
+    def pause(self, name: str) -> None:
+        """A node stands still; what is sent to it waits, as far as there is room."""
+        self.nodes[name].paused = True
+
+    def resume(self, name: str) -> None:
+        """It goes on, and finds what has waited."""
+        node = self.nodes[name]
+        node.paused = False
+        inbox, node.inbox = node.inbox, []
+        for sender, payload in inbox:
+            node.do(node.replica.receive(sender, payload, self.now))
+
     def send(self, sender: str, payload: bytes, to: str | None) -> None:
         """Puts a message on every rail."""
         net = self.network
         for rail in range(net.rails):
             for name in [to] if to else [n for n in self.nodes if n != sender]:
-                if (rail, sender, name) in net.cuts or self.random.random() < net.loss:
+                if (rail, sender, name) in net.cuts or self.random.random() < net.loss + net.rail_loss.get(
+                    rail, 0.0
+                ):
                     continue
                 for _ in range(2 if self.random.random() < net.duplicate else 1):
                     self.sent += 1
                     self._count += 1
-                    at = self.now + net.delay + self.random.random() * net.jitter
+                    at = self.now + net.rail_delay.get(rail, net.delay) + self.random.random() * net.jitter
                     heapq.heappush(self._queue, (at, self._count, sender, name, payload))
 
     def run(self, seconds: float) -> None:
@@ -199,7 +223,9 @@ class World:
                 at, _, sender, name, payload = heapq.heappop(self._queue)
                 self.now = max(self.now, at)
                 node = self.nodes.get(name)
-                if node is not None and not node.paused:
+                if node is not None and node.paused and len(node.inbox) < INBOX:
+                    node.inbox.append((sender, payload))
+                elif node is not None and not node.paused:
                     node.do(node.replica.receive(sender, payload, self.now))
             self.now = upto
             for node in list(self.nodes.values()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulator import Reader, World, check_order
+from tests.simulator import Network, Node, Reader, World, check_order
 from tocsin.core.event import incarnation_of
 
 
@@ -247,6 +247,75 @@ def test_random_schedules(seed: int) -> None:
         reader.check(node)
 
 
+def act(world: World, lives: list[Node], step: int) -> None:
+    """One step of a schedule in which everything happens that may happen to a cluster."""
+    chance = world.random
+    living = sorted(world.nodes)
+    running = [name for name in living if not world.nodes[name].paused]
+    absent = sorted(set(world.names) - set(living))
+    what = chance.random()
+    if what < 0.5 and running:
+        world.emit(chance.choice(running), f"s{step % 7}", chance.choice(["ok", "failed"]))
+    elif what < 0.58:
+        a, b = chance.sample(world.names, 2)
+        world.network.cuts.add((chance.randrange(2), a, b))
+    elif what < 0.66:
+        world.network.cut(chance.choice(world.names), (0, 1), world.names)
+    elif what < 0.76:
+        world.network.heal()
+    elif what < 0.80 and len(running) > 2:
+        world.pause(chance.choice(running))
+    elif what < 0.85:
+        for name in sorted(set(living) - set(running)):
+            world.resume(name)
+    elif what < 0.88 and len(running) > 2:
+        world.stop(chance.choice(running))
+    elif what < 0.92 and len(living) > 2:
+        world.kill(chance.choice(living))
+    elif absent:
+        name = chance.choice(absent)
+        world.clock[name] = chance.choice([0, 0, -3_600_000, 60_000])
+        world.start(name)
+        lives.append(world.nodes[name])
+    world.network.loss = chance.choice([0, 0, 0, 0.3])
+    world.network.duplicate = chance.choice([0, 0.3])
+    world.run(chance.choice([0.05, 0.3, 0.6, 1.5]))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_schedules_with_short_retention(seed: int) -> None:
+    """Where events are let go of before they can be fetched, readers are told of a gap and boards are right."""
+    world = World(3 + seed % 2, seed, retain=2.0 + seed % 3)
+    world.network.rail_loss, world.network.rail_delay = {0: 0.05}, {1: 0.01 * (seed % 4)}
+    world.start()
+    world.run(4)
+    lives = list(world.nodes.values())
+    readers = [Reader(world.nodes[name]) for name in world.names]
+    at = list(world.names)
+    for step in range(80):
+        act(world, lives, step)
+        for index, reader in enumerate(readers):
+            if at[index] not in world.nodes or world.random.random() < 0.1:
+                at[index] = world.random.choice(sorted(world.nodes))
+            if world.random.random() < 0.6:
+                reader.poll(world.nodes[at[index]], world.random.choice([1, 3, 1000]))
+    world.network = Network()
+    for name in sorted(world.nodes):
+        world.resume(name)
+    missing = sorted(set(world.names) - set(world.nodes))
+    if missing:
+        world.start(*missing)
+    for _ in range(16):
+        world.run(0.5)
+        for index, reader in enumerate(readers):
+            reader.poll(world.nodes[at[index]], 1000)
+    for node in {id(n): n for n in [*lives, *world.nodes.values()]}.values():
+        check_order(node)
+    assert_agreement(world)
+    for index, reader in enumerate(readers):
+        reader.check(world.nodes[at[index]])
+
+
 def assert_agreement(world: World) -> None:
     """V1, V10: what any node has of the newest lives, all have, or a marker covers it."""
     for origin in world.names:
@@ -256,7 +325,9 @@ def assert_agreement(world: World) -> None:
             have = {e.sequence for e in node.events(origin)}
             base = node.bases.get(origin, "")
             missed = [s for s in sent if s not in have and s > base]
-            covered = [s for s in missed for x in node.losses() if x.origin == origin and x.first <= s <= x.last]
+            covered = [
+                s for s in missed for x in node.losses() if x.origin == origin and x.first <= s <= x.last
+            ]
             suppressed = [s for s in missed if _is_report(world, origin, s)]
             assert not set(missed) - set(covered) - set(suppressed), (origin, name, missed)
             mine = {r.key: r.status for r in node.board.section(origin)}

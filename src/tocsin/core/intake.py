@@ -15,7 +15,7 @@ from tocsin.core.board import Resource
 from tocsin.core.bus import Arrival, Loss
 from tocsin.core.effects import Base, Deliver, Effect, Lose, NodeState, Publish, Ready, Send, Skip
 from tocsin.core.errors import CodecError
-from tocsin.core.event import MAX_EVENT_BYTES, Draft, Event, decode, report, sequence_of
+from tocsin.core.event import MAX_EVENT_BYTES, Draft, Event, decode, incarnation_of, report, sequence_of
 from tocsin.core.liveness import MAX_NAMES, Liveness
 from tocsin.core.lives import Life
 from tocsin.core.origin import Origin
@@ -120,9 +120,13 @@ class Intake:
         life.accepted = max(life.accepted, base)
         life.first_held = life.accepted + 1
         life.settle_hole(now)
-        if sequence:
+        loss = None
+        if sequence and self.ready:
+            # There are readers here already, who may come from a node that knew this origin earlier.
+            loss = Loss(origin.name, sequence_of(incarnation_of(sequence), 1), sequence)
+        elif sequence:
             self._out.append(Base(origin.name, sequence))
-        self._sections.want(origin, None, now, joining=not self.ready)
+        self._sections.want(origin, loss, now, joining=not self.ready)
 
     def _advance(self, origin: Origin, now: float) -> None:
         """Hands on all that is next in order, and moves on to the next life where one is over."""
@@ -190,11 +194,12 @@ class Intake:
     # -- as time passes --------------------------------------------------------------------
 
     def _tend_all(self, now: float) -> None:
-        living = dict.fromkeys(self.liveness.living(now, self.period))
-        for origin in list(self.origins.values()):
-            waits = not origin.quiet or self._sections.wanted(origin.name)
-            if waits and (origin.name != self.me or not self.ready):
-                self._tend(origin, living, now)
+        waiting = [o for o in self.origins.values() if not o.quiet or self._sections.wanted(o.name)]
+        if waiting:  # who lives is found out once, however many origins wait
+            living = dict.fromkeys(self.liveness.living(now, self.period))
+            for origin in waiting:
+                if origin.name != self.me or not self.ready:
+                    self._tend(origin, living, now)
 
     def _tend(self, origin: Origin, living: Collection[str], now: float) -> None:
         self._out.extend(self._sections.tend(origin, living, now))
