@@ -19,10 +19,10 @@ $(STAMP): pyproject.toml requirements.lock
 	@touch $@
 
 run: setup ## runs the agent of this machine, page on http://127.0.0.1:8340
-	@$(BIN)/tocsin agent
+	@$(BIN)/tocsin agent $(ARGS)
 
 demo: setup ## a three-node cluster on this machine, pages on 8340, 8341, 8342
-	@$(BIN)/tocsin demo
+	@$(BIN)/tocsin demo $(ARGS)
 
 test: setup ## installs what tests need, runs the tests
 	@tests/install-tools
