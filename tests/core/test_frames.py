@@ -15,7 +15,7 @@ from tocsin.core.interest import EVERYTHING, Interests
 
 CASES = [case for case in table.cases() if "frames" in case or any("register" in s for s in case["steps"])]
 NEVER = float("inf")
-_GAP = Gap("evicted")
+_GAP = News(gap=Gap("evicted"), jumped=True)
 
 
 def _news(*numbers: int, type: str = "service.failed") -> News:
@@ -61,7 +61,7 @@ def test_many_gaps_one_refresh() -> None:
     frames.register("banner", EVERYTHING, "a:0", 0.0)
     due = []
     for second in range(8):
-        frames.take(News(gap=_GAP), f"a:{10 + second}", float(second))
+        frames.take(_GAP, f"a:{10 + second}", float(second))
         for _ in frames.ready(float(second)):
             due.append(second)
             frames.refreshed("banner", f"a:{10 + second}", float(second))
@@ -102,7 +102,7 @@ class _Page:
 
     def gap(self, amount: int) -> None:
         self.last += amount
-        self.frames.take(News(gap=_GAP), self.cursor, self.now)
+        self.frames.take(_GAP, self.cursor, self.now)
 
     def failover(self, _: int) -> None:
         self.buffer, self.last = self.buffer + "b", 3

@@ -82,6 +82,8 @@ class News(NamedTuple):
     shown: tuple[dict[str, Any], ...] = ()
     #: Tell it after the events.
     gap: Gap | None = None
+    #: The cursor has left something out that frames may not show yet, be it a gap or not.
+    jumped: bool = False
     #: Every node refuses what is asked (RFC 9457 document, with ``status``): asking on is of no use.
     refused: dict[str, Any] | None = None
 
@@ -251,8 +253,8 @@ class Follow:
         self._foreign = turned_away
         if not turned_away:
             self._home = self.node
-        self.caught_up = not (turned_away or news.gap or more)
-        if turned_away or news.gap:
+        self.caught_up = not (turned_away or news.jumped or more)
+        if turned_away or news.jumped:
             self.due = self._after_gap(now)
         else:
             self.due = now if more else self._next(bool(news.shown), now, random)
@@ -270,12 +272,16 @@ class Follow:
         return News(tuple(new), tuple(page.events)), more
 
     def _gap(self, gone: read.Gone) -> News:
-        seen = dict(self.seen or {})
+        known = self.seen or {}
+        seen = dict(known)
         for origin, sequence in gone.seen.items():
             _advance(seen, origin, sequence)
         self.seen, self.cursor = seen, gone.cursor
         self._remember(gone.window)
-        return News(gap=Gap(gone.reason, gone.lost, self.node))
+        # A node that is behind can lose what this reader had from another: no gap for its handlers.
+        lost = {origin: pair for origin, pair in gone.lost.items() if pair[1] > known.get(origin, "")}
+        gap = Gap(gone.reason, lost, self.node) if lost or not gone.lost else None
+        return News(gap=gap, jumped=True)
 
     def _remember(self, window: dict[str, Any]) -> None:
         retain = window.get("retain")

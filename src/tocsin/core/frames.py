@@ -136,7 +136,7 @@ class Frames:
     def take(self, news: News, cursor: str, now: float) -> None:
         """What an answer brought; ``cursor`` is the monitor's after it."""
         here = _place(cursor)
-        if news.gap or here.buffer != self._here.buffer:
+        if news.jumped or here.buffer != self._here.buffer:
             moved = here.buffer != self._here.buffer
             self._here, self._since = here, here.number
             self._events.clear()
