@@ -20,7 +20,7 @@ import msgspec
 import uvloop
 
 from tocsin import __version__, logs
-from tocsin.core.board import Board, Resource
+from tocsin.core.board import Board
 from tocsin.core.buffer import Buffer
 from tocsin.core.bus import Arrival, Bus, Loss
 from tocsin.core.cursor import buffer_id
@@ -31,16 +31,15 @@ from tocsin.core.publisher import Publisher
 from tocsin.core.recent import Recent
 from tocsin.core.replica import Replica
 from tocsin.forwarder.forwarder import Forwarder
-from tocsin.forwarder.rail import Rail
-from tocsin.forwarder.zenoh import ZenohRail
 from tocsin.generators.desk import DeskOfAgent
 from tocsin.generators.registry import Registration
 from tocsin.generators.supervisor import Supervisor
+from tocsin.parts import generator_settings, make_rails, metrics, web_settings
 from tocsin.server import Server, listen, notify_systemd
 from tocsin.settings import Config
-from tocsin.storage.state import KEEP_NAMES, State, StateFile
+from tocsin.storage.state import State, StateFile
 from tocsin.web.app import create_app
-from tocsin.web.node import NotReady, Settings
+from tocsin.web.node import NotReady
 
 __all__ = ["Agent", "run"]
 
@@ -60,14 +59,13 @@ class Agent:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.cluster, self.name = config.cluster.name, config.node.name
-        self.settings = _web_settings(config)
+        self.settings = web_settings(config)
         self._state_file = StateFile(Path(config.node.state_dir) if config.node.state_dir else None)
-        self._state = self._read_state()
+        self._state = self._state_file.load()
         self._first_start = not self._state.stamp
         self._ready_at: float | None = None
         self._clash = ""
         self._saved_at = self.now()
-        self._late = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -83,12 +81,12 @@ class Agent:
         self.bus.subscribe(self._to_board)
         self.bus.subscribe(self._to_buffer)
         self.app = create_app(self)  # its feed wakes behind the buffer
-        self.forwarder = Forwarder(self.replica, self._make_rails(), self)
+        self.forwarder = Forwarder(self.replica, make_rails(config), self)
         self.bus.subscribe(self._to_log)
         self.supervisor = Supervisor(
             self._make_desk,
             disabled=config.generators.disabled,
-            settings=_generator_settings(config),
+            settings=generator_settings(config),
         )
 
     # -- the parts -------------------------------------------------------------------------
@@ -119,18 +117,6 @@ class Agent:
             alone=not self.config.rails,
             section=lambda origin: (self.board.stamp(origin), self.board.section(origin)),
         )
-
-    def _make_rails(self) -> list[Rail]:
-        return [
-            ZenohRail(
-                rail.name or f"rail{number}",
-                cluster=self.cluster,
-                node=self.name,
-                listen=rail.listen,
-                connect=rail.connect,
-            )
-            for number, rail in enumerate(self.config.rails, start=1)
-        ]
 
     def _make_desk(self, registration: Registration) -> DeskOfAgent:
         return DeskOfAgent(
@@ -169,8 +155,7 @@ class Agent:
     def _to_log(self, item: Arrival | Loss) -> None:
         if isinstance(item, Loss):
             log.warning("events lost", origin=item.origin, first=item.first, last=item.last)
-        elif item.event.origin == self.name and item.event.incarnation == self.publisher.incarnation:
-            event = item.event
+        elif (event := item.event).origin == self.name and event.incarnation == self.publisher.incarnation:
             log.info(event.type, subject=event.subject, severity=event.severity, sequence=event.sequence)
 
     # -- publishing ------------------------------------------------------------------------
@@ -231,7 +216,7 @@ class Agent:
             "clean": was.clean,
         }
         self._state = msgspec.structs.replace(was, incarnation=incarnation, last=0, clean=False)
-        self._write_state()
+        self._state_file.save(self._state)
 
     def ready(self) -> None:
         """History is numbered: publishing begins, the feed answers, the generators take stock."""
@@ -251,8 +236,7 @@ class Agent:
         }
         if self._previous["incarnation"]:
             attributes["previous"] = self._previous
-        words = f"the agent of {self.name} has started"
-        return report("agent.started", "agent", "ok", words, attributes)
+        return report("agent.started", "agent", "ok", f"the agent of {self.name} has started", attributes)
 
     async def _take_stock(self) -> None:
         if self.board.section(self.name) and self.board.stamp(self.name) and self._previous["incarnation"]:
@@ -268,8 +252,7 @@ class Agent:
         """States the rails of this life; what a former life said of its rails is over."""
         for old in self.board.section(self.name):
             if old.kind == "rail" and old.status != "ok":
-                words = f"{old.subject}: this agent has just started"
-                self._publish_local(report("rail.up", old.subject, "gone", words))
+                self._publish_local(report("rail.up", old.subject, "gone", "this agent has just started"))
         for draft in self.forwarder.watch.resources():
             if self.board.own(self.name, "rail", draft.subject) is None:
                 self._publish_local(draft)
@@ -285,7 +268,6 @@ class Agent:
 
     def late(self, event: Event) -> None:
         """An event of a life that is over: it is not numbered any more, and counted."""
-        self._late += 1
         log.warning("event of an earlier life came late", origin=event.origin, sequence=event.sequence)
 
     # -- what the web needs (tocsin.web.node.Node) -------------------------------------------
@@ -313,16 +295,7 @@ class Agent:
 
     def counters(self) -> Mapping[str, float | Mapping[str, float]]:
         """What the agent counts, for /metrics."""
-        found: dict[str, float | Mapping[str, float]] = {"events_published_total": self.publisher.last}
-        for name, value in sorted(self.replica.counters.items()):
-            found[f"{name}_total"] = value
-        found["events_late_total"] = self._late
-        found["nodes_heard"] = len(self.replica.liveness.living(self.now(), self.replica.period))
-        for name in ("sent", "sent_bytes", "received", "received_bytes", "dropped_out", "dropped_in"):
-            per_rail = {f'{{rail="{r.name}"}}': float(getattr(r.stats(), name)) for r in self.forwarder.rails}
-            if per_rail:
-                found[f"rail_{name}_total"] = per_rail
-        return found
+        return metrics(self.publisher, self.forwarder, self.now())
 
     def forget(self, node: str) -> bool:
         """Removes a name that is not a living node; False if there is none such."""
@@ -361,15 +334,14 @@ class Agent:
             self._timer.cancel()
         await self.supervisor.stop()
         if self.publisher.open:
-            words = f"the agent of {self.name} is stopping"
-            self._publish_local(report("agent.stopping", "agent", None, words))
+            self._publish_local(report("agent.stopping", "agent", None, f"{self.name} is being stopped"))
         self.app.close()
         await asyncio.gather(self.forwarder.stop(), server.stop())
         for task in self._tasks:
             task.cancel()
         if self.publisher.open:
             self._keep(clean=True)
-            self._write_state()
+            self._state_file.save(self._state)
         log.info("stopped", node=self.name)
 
     def _spawn(self, work: Any) -> None:
@@ -394,63 +366,22 @@ class Agent:
 
     async def _save(self) -> None:
         # On a thread: a slow disk must not delay an event.
-        await asyncio.to_thread(self._write_state)
+        await asyncio.to_thread(self._state_file.save, self._state)
 
     # -- what outlives it ----------------------------------------------------------------------
-
-    def _read_state(self) -> State:
-        try:
-            state = self._state_file.read()
-        except (OSError, ValueError) as error:
-            log.error("the state of the former life cannot be read; going on without it", why=error)
-            self._state_file.set_aside()
-            return State(clean=False)
-        oldest = time.time() - KEEP_NAMES
-        state.names = {name: seen for name, seen in state.names.items() if seen >= oldest}
-        return state
 
     def _keep(self, *, clean: bool) -> None:
         now = time.time()
         heard = set(self.replica.liveness.living(self.now(), self.replica.period))
         names = {n: now if n in heard else self._state.names.get(n, now) for n in self.replica.names()}
-        section: list[Resource] = self.board.section(self.name)
         self._state = State(
             incarnation=self.replica.incarnation,
             last=self.publisher.last,
             clean=clean,
             names=names,
             stamp=self.board.stamp(self.name),
-            section=section,
+            section=self.board.section(self.name),
         )
-
-    def _write_state(self) -> None:
-        try:
-            self._state_file.write(self._state)
-        except OSError as error:
-            log.error("the state directory cannot be written; going on without it", why=error)
-
-
-def _web_settings(config: Config) -> Settings:
-    feed = config.feed
-    return Settings(
-        allow_anonymous=config.node.allow_anonymous,
-        wait_slots=feed.wait_slots,
-        shared_cache_seconds=feed.shared_cache_seconds,
-        cors_origins=tuple(feed.cors_origins),
-        poll_interval=feed.poll_interval,
-        hosts=tuple(feed.hosts),
-    )
-
-
-def _generator_settings(config: Config) -> dict[str, Any]:
-    """The generators' own settings, keyed ``storage.filling`` and so on."""
-    nested = msgspec.to_builtins(config.generators)
-    return {
-        f"{name}.{key}": value
-        for name, values in nested.items()
-        if isinstance(values, dict)
-        for key, value in values.items()
-    }
 
 
 def run(config: Config) -> int:

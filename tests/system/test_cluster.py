@@ -22,6 +22,7 @@ FAILING = "[Service]\nType=simple\nExecStart=/bin/sh -c 'sleep 0.3; exit 3'\n"
 
 
 def sequences(cluster: Cluster, node: int, on: str) -> list[str]:
+    """The sequences of the events of interest in a node's buffer, in order of their numbers."""
     return [event["sequence"] for event in cluster.events(node, on)]
 
 
@@ -30,6 +31,17 @@ def only(cluster: Cluster, node: int, on: str) -> dict[str, Any]:
     until(lambda: cluster.events(node, on), 5, f"{on} at node{node}")
     [event] = cluster.events(node, on)
     return event
+
+
+def wait_for(cluster: Cluster, node: int, on: str, after: str, seconds: float) -> list[dict[str, Any]]:
+    """Waits for events of interest in a node's buffer; returns them."""
+    found = until(lambda: cluster.events(node, on, after), seconds, f"{on} at node{node}")
+    return list(found)
+
+
+def wait_for_last(cluster: Cluster, node: int, sent: list[str]) -> None:
+    """Waits until a node's buffer has the last of what was sent."""
+    until(lambda: sequences(cluster, node, "test.tick")[-1:] == sent[-1:], 8, f"all at node{node}")
 
 
 @contextmanager
@@ -108,7 +120,7 @@ def test_each_rail_is_cut_in_turn_and_nothing_is_lost(cluster: Cluster) -> None:
             time.sleep(1.5)
 
     for node in (1, 2, 3):
-        until(lambda node=node: sequences(cluster, node, "test.tick")[-1:] == sent[-1:], 5, f"all at {node}")
+        wait_for_last(cluster, node, sent)
         assert sent == sequences(cluster, node, "test.tick")
     assert len(sent) > 3000
 
@@ -123,31 +135,31 @@ def test_both_rails_cut_for_ten_seconds_and_healed(cluster: Cluster) -> None:
         cluster.net.heal()
         time.sleep(1)
 
-    until(lambda: sequences(cluster, 2, "test.tick")[-1:] == sent[-1:], 8, "all at node2")
+    wait_for_last(cluster, 2, sent)
     assert sent == sequences(cluster, 2, "test.tick") == sequences(cluster, 3, "test.tick")
 
 
 def test_kill_and_restart_are_told_once(make_cluster: Callable[..., Cluster]) -> None:
-    """kill -9: node.down once on each survivor in time; restart: node.up once, nothing again, no gap."""
+    """A kill -9: node.down once on each survivor in time; restart: node.up once, nothing again, no gap."""
     cluster = make_cluster(settings={"cluster": {"down_after": 3, "nodes": ["node1", "node2", "node3"]}})
     cluster.start()
     cluster.wait_ready()
     for node in OTHERS:
-        until(lambda node=node: cluster.events(node, "node.joined@node2"), 5, "node2 has joined")
+        wait_for(cluster, node, "node.joined@node2", "0", 5)
     cluster.emit(2, "test.before")
     for node in OTHERS:
-        until(lambda node=node: cluster.events(node, "test.before"), 5, "test.before")
+        wait_for(cluster, node, "test.before", "0", 5)
     cursors = {node: cluster.get(node, "/api/v1/events").json()["cursor"] for node in OTHERS}
     cluster.kill(2)
     killed = time.monotonic()
     for node in OTHERS:
-        until(lambda node=node: cluster.events(node, "node.down@node2", cursors[node]), 8, "node.down")
+        wait_for(cluster, node, "node.down@node2", cursors[node], 8)
     assert time.monotonic() - killed < 3 + 2 + 1  # announce period, rank, and what asking takes here
     cluster.start(2)
     cluster.wait_ready(2)
 
     for node in OTHERS:
-        only_up = until(lambda node=node: cluster.events(node, "node.up@node2", cursors[node]), 5, "node.up")
+        only_up = wait_for(cluster, node, "node.up@node2", cursors[node], 5)
         assert 1 == len(only_up)
     time.sleep(2)
     for node in OTHERS:
@@ -174,7 +186,7 @@ def test_a_node_that_never_starts_is_shown_as_missing(make_cluster: Callable[...
 
 
 def test_a_partition_longer_than_the_retention(make_cluster: Callable[..., Cluster]) -> None:
-    """Both rails of node 2 cut for more than twice T: after the heal a gap is told, and the board is right."""
+    """Both rails of node 2 cut for more than 2 T: after the heal a gap is told, and the board is right."""
     cluster = make_cluster(settings={"buffer": {"retain": 3}})
     cluster.start()
     cluster.wait_ready()

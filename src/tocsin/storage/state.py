@@ -6,7 +6,9 @@ tell it of its former lives, and the wall clock makes its incarnation grow.
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,8 @@ from msgspec import Struct, field
 from tocsin.core.board import Resource
 
 __all__ = ["KEEP_NAMES", "State", "StateFile"]
+
+_log = logging.getLogger(__name__)
 
 #: A name that has not been seen for so long is forgotten, in seconds (DESIGN.md section 5, membership).
 KEEP_NAMES: Final = 7 * 86_400.0
@@ -41,6 +45,28 @@ class StateFile:
     def __init__(self, directory: Path | None) -> None:
         self.path = directory / "state.json" if directory else None
 
+    def load(self) -> State:
+        """The state of the former life. Never fails: an unreadable file is logged and set aside."""
+        try:
+            state = self.read()
+        except (OSError, ValueError) as error:
+            _log.error("going on without the state of the former life: %s", error)
+            if self.path is not None and self.path.exists():
+                self.path.replace(self.path.with_suffix(".unreadable"))
+            return State(clean=False)
+        oldest = time.time() - KEEP_NAMES
+        state.names = {name: seen for name, seen in state.names.items() if seen >= oldest}
+        return state
+
+    def save(self, state: State) -> bool:
+        """Replaces the file; false, and logged, where that cannot be done."""
+        try:
+            self.write(state)
+        except OSError as error:
+            _log.error("going on without a state directory: %s", error)
+            return False
+        return True
+
     def read(self) -> State:
         """The state of the former life, empty if there was none. Raises OSError or ValueError, saying why."""
         if self.path is None:
@@ -52,12 +78,7 @@ class StateFile:
         try:
             return msgspec.json.decode(content, type=State)
         except msgspec.DecodeError as error:
-            raise ValueError(f"{self.path} cannot be read ({error}); it is set aside") from None
-
-    def set_aside(self) -> None:
-        """Keeps an unreadable file for people, under another name."""
-        if self.path is not None and self.path.exists():
-            self.path.replace(self.path.with_suffix(".unreadable"))
+            raise ValueError(f"{self.path} cannot be read ({error})") from None
 
     def write(self, state: State) -> None:
         """Replaces the file: after a crash at any point it has the old content or the new. Raises OSError."""
