@@ -463,10 +463,20 @@ def test_a_newcomer_says_what_it_never_held() -> None:
 
     assert buffer.last == 1
     assert gap(buffer.resume("x", {"a": s(38)})).lost == {"a": (s(39), s(40))}
-    assert gap(buffer.resume("x", {"b": s(1)})).lost == {"a": (s(1), s(40))}
+    assert gap(buffer.resume("x", {"b": s(1)})).lost == {"a": (s(1, 0), s(40))}
     assert seqs(page(buffer.resume("x", {"a": s(40)})).entries) == ["a41"]
     buffer.base("a", s(3))
     assert buffer.seen() == {"a": s(41)}
+
+
+def test_what_is_no_news_here_gets_no_number() -> None:
+    """An event that is skipped is no hole, and no gap to anybody."""
+    buffer = filled("a1")
+    buffer.skip("a", s(2))
+    buffer.append(arrival("a", 3), 2, WALL)
+
+    assert seqs(page(buffer.since(at(0))).entries) == ["a1", "a3"]
+    assert seqs(page(buffer.resume("x", {"a": s(1)})).entries) == ["a3"]
 
 
 def test_resume_at_a_marker() -> None:

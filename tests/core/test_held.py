@@ -104,8 +104,9 @@ def test_what_was_lost_beyond_a_sequence() -> None:
     assert held.lost_beyond("") == (s(1), s(2))
 
     based = Held("a")
-    based.low = s(40)
-    assert based.lost_beyond("") == (s(1), s(40))
+    based.give_up(s(40))
+    assert based.lost_beyond(s(38)) == (s(39), s(40))
+    assert based.lost_beyond("") == (sequence_of(0, 1), s(40))
 
 
 def test_what_is_gone_is_not_kept() -> None:

@@ -124,7 +124,7 @@ class Buffer:
         """
         held = self._of(loss.origin)
         if loss.last <= held.seen:
-            held.low = max(held.low, loss.last)
+            held.give_up(loss.last)
             return 0
         entry = Entry(0, "", "", "", 0, now, recordedtime, marker=loss, reason="replica")
         return self._add(held, loss.last, now, entry)
@@ -135,7 +135,7 @@ class Buffer:
         For a newcomer, before it has readers: who read here would not be told; that is for :meth:`mark`.
         """
         held = self._of(origin)
-        held.low = max(held.low, sequence)
+        held.give_up(sequence)
         held.seen = max(held.seen, sequence)
 
     def skip(self, origin: str, sequence: str) -> None:

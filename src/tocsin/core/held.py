@@ -37,6 +37,8 @@ class Held:
         self.seen = ""
         #: Up to here nothing is retained.
         self.low = ""
+        #: Whether something that never had a number here counts as gone.
+        self.based = False
         #: The number and last sequence of the youngest entry that is not retained any more.
         self.gone = 0
         self.gone_to = ""
@@ -133,5 +135,10 @@ class Held:
         """First and last sequence of what a reader who has seen ``sequence`` can no longer get."""
         if sequence:
             return following(sequence), self.low
-        first = sequence_of(incarnation_of(self.low), 1)
-        return min(self.begins, first) if self.begins else first, self.low
+        # What was before a base, or came too late, may have begun in any life.
+        return self.begins if self.begins and not self.based else sequence_of(0, 1), self.low
+
+    def give_up(self, sequence: str) -> None:
+        """Nothing up to ``sequence`` is or will be held beyond what is here."""
+        self.low = max(self.low, sequence)
+        self.based = True
