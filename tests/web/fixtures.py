@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tocsin.core.board import Board, Resource
+from tocsin.core.board import Board
 from tocsin.core.buffer import Buffer
 from tocsin.core.bus import Arrival, Bus
 from tocsin.core.event import Draft, report, seal
@@ -135,9 +135,8 @@ class WebNode:
 def quiet(name: str = "node1") -> WebNode:
     """A cluster of one node on which all is well."""
     node = WebNode(name)
-    node.board.set_node(
-        Resource(node=name, kind="node", subject=name, status="ok", attributes={"state": "up"}, origin=name)
-    )
+    node.say("node.joined", name, "ok", f"{name} is up", {"state": "up"}, node=name, ago=20_000)
+    _parts(node, name, 1)
     node.measure(name, 0, 12)
     return node
 

@@ -12,6 +12,7 @@ from typing import Final
 from markupsafe import Markup
 
 from tocsin.core.recent import Minute
+from tocsin.web.wording import plain
 
 __all__ = ["STATES", "gauge", "rate", "ribbon", "share", "spark"]
 
@@ -72,7 +73,7 @@ def spark(
             '<svg class="spark none" viewBox="0 0 100 28" preserveAspectRatio="none" role="img" '
             'aria-label="{}">'
             '<path class="gap" d="M0 27H100"/></svg>'
-        ).format(f"{label}: not measured")
+        ).format(plain(f"{label}: not measured"))
     scale = top if top is not None else max(max(v for _, v in points) * 1.15, 1.0)
     drawn = [((at - begin) / _HOUR * 100, _y(value, scale)) for at, value in _thinned(points)]
     line = "L".join(f"{_n(x)} {_n(y)}" for x, y in drawn)
@@ -90,7 +91,7 @@ def spark(
     return Markup(
         '<svg class="spark {}" viewBox="0 0 100 28" preserveAspectRatio="none" role="img" '
         'aria-label="{}">{}</svg>'
-    ).format(level, label, Markup("").join(pieces))
+    ).format(level, plain(label), Markup("").join(pieces))
 
 
 def _thinned(points: Sequence[tuple[float, float]], most: int = 60) -> list[tuple[float, float]]:
@@ -116,7 +117,7 @@ def ribbon(slots: Sequence[str], label: str) -> Markup:
     return Markup(
         '<svg class="ribbon" viewBox="0 0 240 24" preserveAspectRatio="none" role="img" '
         'aria-label="{}">{}</svg>'
-    ).format(label, Markup("").join(parts))
+    ).format(plain(label), Markup("").join(parts))
 
 
 def rate(minutes: Sequence[Minute], label: str) -> Markup:
@@ -144,7 +145,7 @@ def rate(minutes: Sequence[Minute], label: str) -> Markup:
                 )
             )
     return Markup('<svg class="rate" viewBox="0 0 640 196" role="img" aria-label="{}">{}</svg>').format(
-        label, Markup("").join(parts)
+        plain(label), Markup("").join(parts)
     )
 
 

@@ -14,6 +14,7 @@ from tocsin.core.event import SEVERITIES
 from tocsin.core.interest import EVERYTHING, Interests
 from tocsin.core.recent import KEEP
 from tocsin.web import charts, panels
+from tocsin.web.performance import performance
 from tocsin.web.views import (
     SUBSYSTEMS,
     EventRow,
@@ -149,7 +150,7 @@ def _rate(snapshot: Snapshot) -> Section:
 
 def _latest(snapshot: Snapshot, on: str) -> Section:
     items = snapshot.recent.matching(Interests.parse(on), _LATEST)
-    note = on if len(on) <= 48 else ""
+    note = on if on != "*" and len(on) <= 48 else ""
     return Section("log", "h-latest", "Latest events", note, event_rows(snapshot, items))
 
 
@@ -192,7 +193,7 @@ def _tab(where: Address, *, measured: bool) -> str:
 
 
 def _performance(snapshot: Snapshot, names: Iterable[str], *, disks: bool = False) -> Section:
-    data = panels.performance(snapshot, names, disks=disks)
+    data = performance(snapshot, names, disks=disks)
     return Section("performance", "h-performance", "Performance", "measured over the last hour", data)
 
 
@@ -319,7 +320,7 @@ def _node(snapshot: Snapshot, where: Address, name: str) -> Content:
         every=_EVERY,
         crumb=crumb,
         mark=mark(node),
-        note=node.summary,
+        note=node.summary if node.status != "ok" else "",
         tabs=_tabs(where, attention.data, measured=True),
         sections=tuple(sections),
     )

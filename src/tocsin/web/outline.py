@@ -63,7 +63,8 @@ class Banner(Struct, frozen=True):
 def banner(snapshot: Snapshot) -> Banner:
     """The verdict is the worst of all that is known."""
     bad = troubled(snapshot)
-    state = worst_of(bad) if bad else ("ok" if snapshot.resources else "unknown")
+    dark = any(_observed(snapshot, s.kind) == "" for s in SUBSYSTEMS if s.kind not in ("", "node", "agent"))
+    state = worst_of(bad) if bad else "unknown" if dark or not snapshot.resources else "ok"
     verdict = _VERDICTS[state]
     count = sum(status_of(r) == state for r in bad)
     return Banner(
@@ -102,7 +103,9 @@ def _tile(snapshot: Snapshot, subsystem: Subsystem) -> Tile:
     good = sum(r.attributes.get("state") == "up" for r in found) if subsystem.kind == "node" else counts["ok"]
     n, of = str(good), f"of {len(found)} {subsystem.good}"
     if not found:
-        n, of, status = "–", "none observed" if blind else "none", "unknown" if blind else "ok"
+        said = _observed(snapshot, subsystem.kind)
+        n, of = "–", said or "not observed"
+        status = "ok" if said == "none" else "unknown"
     elif blind and status == "ok":
         status = "unknown"
         of += f", {len(blind)} not observed"
@@ -116,6 +119,16 @@ def _tile(snapshot: Snapshot, subsystem: Subsystem) -> Tile:
         bad=0 if status == "ok" else counts[status],
         bar=charts.share(counts),
     )
+
+
+def _observed(snapshot: Snapshot, kind: str) -> str:
+    """``none`` or ``switched off`` where that is why there are no resources of a kind; else empty."""
+    if kind in ("", "node", "agent") or snapshot.of(kind):
+        return "none"
+    health = [r for r in snapshot.of("agent") if kind in (r.attributes.get("kinds") or ())]
+    if any(r.attributes.get("state") in ("running", "degraded") for r in health):
+        return "none"
+    return "switched off" if any(r.attributes.get("state") == "disabled" for r in health) else ""
 
 
 def unobserved(snapshot: Snapshot, kind: str) -> list[str]:

@@ -32,7 +32,7 @@ from tocsin.web.content import Address, Content, address, content
 from tocsin.web.node import Node
 from tocsin.web.outline import Banner, banner, tree
 from tocsin.web.views import SUBSYSTEMS, Snapshot, take
-from tocsin.web.wording import WORDS
+from tocsin.web.wording import WORDS, plain
 
 __all__ = ["FRAMES", "Pages", "routes"]
 
@@ -75,6 +75,7 @@ class Pages:
         self._templates = Environment(
             loader=FileSystemLoader(Path(__file__).parent / "templates"),
             autoescape=True,
+            finalize=_shown,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -180,6 +181,11 @@ class Pages:
             shown |= {"content": body, "on": body.on, "title": body.title, "every": body.every}
         # What a template with autoescape renders is markup; nothing else here is declared to be.
         return Markup(self._templates.get_template("frames/_frame.html").render(shown))  # noqa: S704
+
+
+def _shown(value: Any) -> Any:
+    """What a template writes: text of events without what turns its direction; markup as it is."""
+    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _at(request: Request) -> str:

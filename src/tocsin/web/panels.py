@@ -30,14 +30,14 @@ from tocsin.web.wording import WORDS, bits, node_path, percent, size, slug, stat
 __all__ = [
     "Cell",
     "Matrix",
-    "Performance",
     "Row",
     "Table",
     "adapters",
     "agents",
+    "level_of",
     "matrix",
     "nodes",
-    "performance",
+    "of_one_node",
     "resources",
     "storage",
 ]
@@ -315,6 +315,18 @@ def resources(snapshot: Snapshot, found: Iterable[Resource], name: str = "other"
     return Table(name, columns, rows, "There is none.", numeric=(4,), wide=(3,))
 
 
+def of_one_node(table: Table) -> Table:
+    """The same without the column that says which node, the second, where only one is shown."""
+    return Table(
+        table.id,
+        table.columns[:1] + table.columns[2:],
+        tuple(Row(row.id, row.status, row.cells[:1] + row.cells[2:]) for row in table.rows),
+        table.empty,
+        numeric=tuple(n - 1 for n in table.numeric),
+        wide=tuple(n - 1 for n in table.wide),
+    )
+
+
 # -- where services run ------------------------------------------------------------------------------
 
 
@@ -362,48 +374,3 @@ def _matrix_row(snapshot: Snapshot, name: str, at: dict[str, Resource], names: S
         tuple(mark(at[node]) if node in at else None for node in names),
         text_of(says),
     )
-
-
-# -- performance -------------------------------------------------------------------------------------
-
-
-class Performance(Struct, frozen=True):
-    """What one node measures: (name, value, chart) each."""
-
-    id: str
-    node: str
-    away: bool
-    charts: tuple[tuple[str, str, Markup], ...]
-
-
-def performance(snapshot: Snapshot, names: Iterable[str], *, disks: bool = False) -> list[Performance]:
-    """The measured values of the last hour, of each node."""
-    return [_performance(snapshot, name, disks=disks) for name in names]
-
-
-def _performance(snapshot: Snapshot, node: str, *, disks: bool) -> Performance:
-    now, measures = snapshot.now, snapshot.measures
-    found = []
-    for name in measures.names(node):
-        if name.startswith("network_") or (name.startswith("disk") and not disks):
-            continue
-        value = measures.latest(node, name, now=now)
-        share = name in ("cpu", "memory") or name.startswith("disk")
-        words = percent(value) if share else "" if value is None else f"{value:.2f}"
-        title = {"cpu": "CPU", "memory": "Memory", "load1": "Load, 1 min", "disk": "Fullest disk"}.get(
-            name, name
-        )
-        chart = charts.spark(
-            measures.series(node, name),
-            now,
-            f"{node} {title}",
-            top=100 if share else None,
-            level=level_of(name, value),
-        )
-        found.append((text_of(title, 80), words or "–", chart))
-    for name, title in (("network_in", "Received, Mb/s"), ("network_out", "Sent, Mb/s")):
-        series = measures.series(node, name)
-        if series and not disks:
-            chart = charts.spark([(at, v * 8 / 1e6) for at, v in series], now, f"{node} {title}")
-            found.append((title, bits(measures.latest(node, name, now=now)) or "–", chart))
-    return Performance(slug("f", node), node, snapshot.away(node), tuple(found))

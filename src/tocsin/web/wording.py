@@ -20,6 +20,7 @@ __all__ = [
     "many",
     "node_path",
     "percent",
+    "plain",
     "said",
     "size",
     "slug",
@@ -54,6 +55,8 @@ _NODE_STATES: Final = {
     "unknown": ("Not heard", "has not been heard yet"),
 }
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9-]")
+# With these an event could disguise what stands beside it (security requirement 1).
+_TURNING: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MAX_SLUG: Final = 120
 
 
@@ -202,13 +205,13 @@ def text_of(value: Any, most: int = 400) -> str:
         text = ", ".join(f"{key}: {text_of(item, 100)}" for key, item in list(value.items())[:20])
     else:
         text = str(value)
-    # What turns the direction of the text around would let an event disguise what stands beside it.
-    text = re.sub(
-        "[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]",
-        "\N{REPLACEMENT CHARACTER}",
-        text,
-    )
+    text = plain(text)
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def plain(text: str) -> str:
+    """The text without characters that control a terminal or turn the direction of what stands beside it."""
+    return _TURNING.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def link_of(text: str) -> str:
