@@ -206,9 +206,9 @@ async def test_the_first_dump_is_waited_for_so_long_and_no_longer() -> None:
 async def test_settings_reach_the_factory() -> None:
     """Each generator gets all settings, keyed <generator>.<key>."""
     scripted = Scripted(well)
-    bench = Bench()
-    async with Supervised(bench, Registration(name="fans", factory=scripted), settings={"fans.speed": 3}):
-        await bench.until(lambda: scripted.settings is not None)
+    fans = Registration(name="fans", factory=scripted)
+    async with Supervised(Bench(), fans, settings={"fans.speed": 3}) as supervisor:
+        assert await supervisor.first_dump(2.0)
 
     assert scripted.settings == {"fans.speed": 3}
 
