@@ -1,0 +1,26 @@
+"""The local bus calls its subscribers in order, each to its end."""
+
+from __future__ import annotations
+
+from tocsin.core.bus import Arrival, Bus, Loss
+from tocsin.core.event import Draft, seal
+
+EVENT = seal(
+    Draft(type="a.b"), cluster="c", origin="node1", incarnation=1, seq=1, time="2026-01-01T00:00:00.000000Z"
+)
+
+
+def test_subscribers_are_called_in_the_order_of_subscription() -> None:
+    """The board subscribes first, so it shows an event before the buffer numbers it."""
+    bus, calls = Bus(), []
+    for name in ("board", "buffer", "feed"):
+        bus.subscribe(lambda item, name=name: calls.append((name, item)))  # type: ignore[misc]
+    arrival, loss = Arrival(EVENT, 12.5), Loss("node2", "1", "3")
+    bus.publish(arrival)
+    bus.publish(loss)
+    assert [(name, item) for item in (arrival, loss) for name in ("board", "buffer", "feed")] == calls
+
+
+def test_nobody_listens() -> None:
+    """A bus without subscribers takes an event and nothing happens."""
+    Bus().publish(Arrival(EVENT, 0))
