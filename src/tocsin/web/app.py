@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import MutableMapping
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Mount, Router
+from starlette.routing import Mount, Router
 from starlette.staticfiles import StaticFiles
 
+from tocsin.web import pages
 from tocsin.web.api import Api
 from tocsin.web.asgi import Message, Receive, Scope, Send, send_answer, send_problem
-from tocsin.web.feed import Feed
+from tocsin.web.feed import EMPTY, Feed
 from tocsin.web.node import Node
 from tocsin.web.problems import Problem
 from tocsin.web.security import Guard, Visit
@@ -44,7 +43,7 @@ class App:
         node.bus.subscribe(api.learn)
         node.bus.subscribe(lambda item: self.feed.wake())
         static = Mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
-        self._router = Router([*api.routes(), static, *_pages(node)], redirect_slashes=False)
+        self._router = Router([*api.routes(), static, *pages.routes(node)], redirect_slashes=False)
 
     def close(self) -> None:
         """Answers held requests now, and holds none any more."""
@@ -52,6 +51,16 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
+        # An idle poll in the plainest form first: everything else can afford to be looked at closely.
+        if (
+            scope.get("path") == _FEED
+            and scope["method"] == "GET"
+            and self._guard.is_plain(scope)
+            and (message := self.feed.idle(scope["query_string"])) is not None
+        ):
+            await send(message)
+            await send(EMPTY)
+            return
         if scope["type"] != "http":
             await _other(scope, receive, send)
             return
@@ -131,12 +140,6 @@ class _Answer:
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         self.started = True
         await self._send(message)
-
-
-def _pages(node: Node) -> list[BaseRoute]:
-    if find_spec("tocsin.web.pages") is None:
-        return []
-    return list(import_module("tocsin.web.pages").routes(node))
 
 
 def _of_router(scope: Scope, error: HTTPException) -> Problem:

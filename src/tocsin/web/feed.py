@@ -20,16 +20,17 @@ from tocsin.web.problems import Problem
 from tocsin.web.query import Query, parse_query, parse_resume
 from tocsin.web.strict import loads
 
-__all__ = ["BATCH_TYPE", "Feed", "no_buffer", "not_ready"]
+__all__ = ["BATCH_TYPE", "EMPTY", "Feed", "no_buffer", "not_ready"]
 
 BATCH_TYPE: Final = "application/cloudevents-batch+json"
 _JSON: Final = (b"content-type", b"application/json")
 _BATCH: Final = (b"content-type", BATCH_TYPE.encode())
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
-_EMPTY: Final[Message] = {"type": "http.response.body", "body": b""}
+EMPTY: Final[Message] = {"type": "http.response.body", "body": b""}
 #: Queries, and bytes of answers, that are remembered; all are forgotten when there are more.
 _MAX_QUERIES: Final = 4096
 _MAX_ENCODED: Final = 8 << 20
+_MAX_KEY: Final = 2048
 
 _Answer = tuple[int, Sequence[tuple[bytes, bytes]], bytes]
 
@@ -60,6 +61,8 @@ class Feed:
         self._state: tuple[object, ...] = ()
         self._idle: dict[bool, Message] = {}
         self._idle_at = -1
+        #: The queries that are known to be idle at this number.
+        self._idle_queries: set[bytes] = set()
         seconds = settings.shared_cache_seconds
         shared = f"public, max-age=0, s-maxage={seconds}" if seconds else "no-store"
         self._cache = (b"cache-control", shared.encode())
@@ -93,6 +96,21 @@ class Feed:
 
     # -- GET -----------------------------------------------------------------------------------
 
+    def idle(self, query_string: bytes) -> Message | None:
+        """The answer to a poll that was idle before, if it still is: 204."""
+        buffer = self._node.buffer
+        if (
+            query_string not in self._idle_queries
+            or buffer is None
+            or buffer.last != self._idle_at
+            or self._node.readiness()
+        ):
+            return None
+        message = self._idle.get(self.holding.free)
+        if message is not None:
+            self.answers["nothing"] += 1
+        return message
+
     async def get(self, scope: Scope, receive: Receive, send: Send, extra: Headers, accept: bytes) -> None:
         """Answers one poll. ``extra``: headers for the reader's origin. Raises :exc:`Problem`."""
         buffer = self.ready()
@@ -105,7 +123,7 @@ class Feed:
             and not query.wait
             and b"batch" not in accept
         ):
-            await self._send_idle(buffer, send, extra)
+            await self._send_idle(scope["query_string"], buffer, send, extra)
             return
         if query.wait and cursor is not None:
             found = self.find(buffer, query)
@@ -133,23 +151,25 @@ class Feed:
             query = parse_query(query_string)
             if len(self._queries) >= _MAX_QUERIES:
                 self._queries.clear()
-            if len(query_string) <= 2048:
+            if len(query_string) <= _MAX_KEY:
                 self._queries[query_string] = query
         return query
 
-    async def _send_idle(self, buffer: Buffer, send: Send, extra: Headers) -> None:
+    async def _send_idle(self, key: bytes, buffer: Buffer, send: Send, extra: Headers) -> None:
         self.answers["nothing"] += 1
-        if self._idle_at != buffer.last:
-            self._idle, self._idle_at = {}, buffer.last
+        if self._idle_at != buffer.last or len(self._idle_queries) >= _MAX_QUERIES:
+            self._idle, self._idle_at, self._idle_queries = {}, buffer.last, set()
+        if len(key) <= _MAX_KEY:
+            self._idle_queries.add(key)
         free = self.holding.free
         message = self._idle.get(free)
         if message is None:
-            headers = self.headers(buffer.cursor)
+            headers = [(b"tocsin-cursor", str(buffer.cursor).encode()), self.poll, self._cache]
             message = self._idle[free] = {"type": "http.response.start", "status": 204, "headers": headers}
         if extra:
             message = {**message, "headers": [*message["headers"], *extra]}
         await send(message)
-        await send(_EMPTY)
+        await send(EMPTY)
 
     def find(self, buffer: Buffer, query: Query) -> Page | Gap:
         """What the buffer has for a query."""

@@ -20,6 +20,8 @@ from tocsin.web.problems import Problem
 __all__ = ["Guard", "Visit"]
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+#: What pollers accept who want JSON.
+_PLAIN: Final = frozenset({b"*/*", b"application/json"})
 #: POST, but it changes nothing: configured origins may use it as well.
 _RESUME: Final = "/api/v1/events/resume"
 _MAX_NAMES: Final = 1024
@@ -83,6 +85,17 @@ class Guard:
             self._check_site(scope, host or b"", origin, site, bool(cors))
         preflight = self._preflight(cors) if asks and method == "OPTIONS" and origin is not None else None
         return Visit(cors, accept, last_id.decode("latin-1") if last_id else "", preflight)
+
+    def is_plain(self, scope: Scope) -> bool:
+        """Whether a GET is so plain that :meth:`admit` would find nothing to say: the usual poll."""
+        headers = dict(scope["headers"])
+        server = scope.get("server")
+        return (
+            len(headers) == len(scope["headers"])  # no header is there twice
+            and headers.get(b"accept", b"*/*") in _PLAIN
+            and b"origin" not in headers
+            and self._known.get((headers.get(b"host", b""), server[0] if server else ""), False)
+        )
 
     # -- names ---------------------------------------------------------------------------------
 
