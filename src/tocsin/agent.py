@@ -50,7 +50,6 @@ _FIRST_DUMP: Final = 3.0
 _HOUSEKEEPING: Final = 1.0
 #: The state file is renewed this often where its content changed, in seconds.
 _SAVE_EVERY: Final = 30.0
-_SAMPLE_EVERY: Final = 2.0
 
 
 class Agent:
@@ -263,7 +262,7 @@ class Agent:
         log.error("name clash: staying off the rails", name=name, do=self._clash)
 
     def measured(self, node: str, values: dict[str, float]) -> None:
-        """Measured values of another node; kept every two seconds at most."""
+        """Measured values of another node."""
         self.measures.add(node, values, time.time())
 
     def late(self, event: Event) -> None:

@@ -234,6 +234,27 @@ class Feed(Struct, frozen=True, kw_only=True):
     ] = ()
 
 
+class Adapters(Struct, frozen=True, kw_only=True):
+    """``[generators.adapters]``: network interfaces."""
+
+    ignore: Annotated[
+        tuple[str, ...], _Says("Interfaces that are not to be observed, as patterns: veth*.")
+    ] = ()
+
+
+class Services(Struct, frozen=True, kw_only=True):
+    """``[generators.services]``: the units of systemd."""
+
+    units: Annotated[
+        tuple[str, ...], _Says("Which services are observed, as patterns; empty: all that are of interest.")
+    ] = ()
+    ignore: Annotated[tuple[str, ...], _Says("Services that are not to be observed, as patterns.")] = (
+        "user@*.service",
+        "user-runtime-dir@*.service",
+    )
+    bus: Annotated[str, _Says("The D-Bus address of the system bus; empty: where it usually is.")] = ""
+
+
 class Storage(Struct, frozen=True, kw_only=True):
     """``[generators.storage]``: file systems."""
 
@@ -243,6 +264,9 @@ class Storage(Struct, frozen=True, kw_only=True):
     full: Annotated[
         float, _Says("From how full on a file system counts as full: a failure.", unit="%", low=1, high=100)
     ] = 98.0
+    ignore: Annotated[
+        tuple[str, ...], _Says("Mount points that are not to be observed, as patterns: /mnt/backup*.")
+    ] = ()
     interval: Annotated[
         float,
         _Says("How often the free space is measured; mounts are seen at once.", unit="s", low=0.1, high=3600),
@@ -259,6 +283,8 @@ class Generators(Struct, frozen=True, kw_only=True):
     """``[generators]``: what observes this node."""
 
     disabled: Annotated[tuple[str, ...], _Says("Generators that are not to run, by name.", check=_names)] = ()
+    adapters: Adapters = field(default_factory=Adapters)
+    services: Services = field(default_factory=Services)
     storage: Storage = field(default_factory=Storage)
     load: Load = field(default_factory=Load)
 

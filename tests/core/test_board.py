@@ -162,3 +162,21 @@ def test_the_worst_of_some() -> None:
     assert "warning" == worst(["unknown", "warning", "ok"])
     assert "excellent" == worst(["ok", "excellent"])
     assert "ok" == worst([])
+
+
+def test_what_a_dead_generator_observed_is_unknown() -> None:
+    """Resources of the kinds that a failed generator observes are unknown until it runs again."""
+    board = Board()
+    health = {"state": "failed", "kinds": ["adapter"]}
+    board.state(Resource(node="n1", kind="adapter", subject="eth0", status="ok", origin="n1"))
+    board.state(Resource(node="n1", kind="storage", subject="/", status="ok", origin="n1"))
+    dead = Resource(
+        node="n1", kind="agent", subject="generator/adapters", status="failed", attributes=health, origin="n1"
+    )
+    board.state(dead)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    shown = {r.subject: (r.status, r.summary) for r in board.resources(now)}
+    assert ("unknown", "the generator adapters is failed; last known: ok") == shown["eth0"]
+    assert "ok" == shown["/"][0]
+    assert "failed" == shown["generator/adapters"][0]

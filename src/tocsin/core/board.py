@@ -151,8 +151,18 @@ class Board:
         yield from self.nodes()
         for origin in sorted(self._sections):
             away = self._away(origin)
+            blind = self._blind(origin)
             for resource in self._sections[origin].values():
-                yield self._shown(resource, away, now)
+                yield self._shown(resource, away or blind.get(resource.kind, ""), now)
+
+    def _blind(self, origin: str) -> dict[str, str]:
+        """Kinds of resources that nobody observes on a node now, and why: its generator does not run."""
+        return {
+            str(kind): f"the generator {resource.subject.removeprefix('generator/')} is {_health(resource)}"
+            for resource in self._sections[origin].values()
+            if resource.kind == "agent" and _health(resource) in ("failed", "unavailable")
+            for kind in resource.attributes.get("kinds", ())
+        }
 
     def _away(self, origin: str) -> str:
         node = self._nodes.get(origin)
@@ -167,6 +177,11 @@ class Board:
             return resource
         was = f"{why}; last known: {resource.summary or resource.status}"
         return replace(resource, status="unknown", summary=was)
+
+
+def _health(resource: Resource) -> str:
+    """Of a generator's health: its state; empty for anything else of the kind ``agent``."""
+    return str(resource.attributes.get("state", "")) if resource.subject.startswith("generator/") else ""
 
 
 def _folded(event: Event, old: Resource | None) -> Resource:
