@@ -57,10 +57,22 @@ def test_interest_cases(case: dict[str, Any]) -> None:
         assert interests.with_nodes().text == case["frame"]
 
 
+@pytest.mark.may_skip
+def test_types() -> None:
+    """The JSDoc types hold, where the TypeScript compiler is at hand."""
+    if (tsc := shutil.which("tsc")) is None:
+        pytest.skip("tsc is missing: npm install --global typescript")
+    options = "--noEmit --allowJs --checkJs --strict --noImplicitAny false --target esnext --module esnext"
+    options += " --moduleResolution bundler --lib esnext,dom,dom.iterable"
+    files = [str(STATIC / "page.js"), str(STATIC / "embed.js")]
+    run = subprocess.run([tsc, *options.split(), *files], capture_output=True, text=True, timeout=50)
+    assert run.returncode == 0, run.stdout
+
+
 def code(file: Path) -> str:
     """A module without comments and indentation, whose size does not depend on how well it is explained."""
     text = re.sub(r"/\*\*.*?\*/", "", file.read_text(), flags=re.DOTALL)
-    return re.sub(r"\n\s+", "\n", re.sub(r"\s//\s[^\n]*", "", text))
+    return re.sub(r"\n\s+", "\n", re.sub(r"\s+//\s[^\n]*", "", text))
 
 
 def test_size() -> None:

@@ -2,7 +2,8 @@
 
 Run as ``python -m tests.web.browser.node FD NAME URLS SETTINGS``: serves the listening socket FD. Besides
 what a node serves there are ``POST /test/events`` (events that "arrived", a JSON list), ``GET /test/log``
-(the requests so far) and ``POST /test/drop`` (the buffer begins a new life).
+(the requests so far) and ``POST /test/drop`` (the buffer begins a new life). With the setting
+``real_pages`` the pages are those of the product.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class TestNode:
     def __init__(self, name: str, urls: dict[str, str], settings: dict[str, Any]) -> None:
         self.cluster, self.name = "test", name
         self.retain = settings.pop("retain", 300.0)
+        self.real_pages = settings.pop("real_pages", False)
         self._urls, self.settings = urls, Settings(**settings)
         self.bus, self.board, self.recent, self.measures = Bus(), Board(), Recent(), Measures()
         self.buffer: Buffer | None = self._new_buffer(1)
@@ -63,7 +65,8 @@ class TestNode:
         if isinstance(item, Loss):
             return
         self.board.fold(item.event)
-        self.buffer.append(item, self.now(), self.wall())
+        number = self.buffer.append(item, self.now(), self.wall())
+        self.recent.add(number, item.event, self.wall())
         self.buffer.prune(self.now())
 
     def arrive(self, told: dict[str, Any]) -> None:
@@ -260,7 +263,7 @@ async def main() -> None:
     fd, name, urls, settings = sys.argv[1:]
     node = TestNode(name, json.loads(urls), json.loads(settings))
     app = create_app(node)
-    app._router.routes[:0] = _routes(node)
+    app._router.routes[:0] = _routes(node)[: 3 if node.real_pages else None]
     server = Server(_logged(app, node))
     server.start(socket.socket(fileno=int(fd)))
     print("ready", flush=True)

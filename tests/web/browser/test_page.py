@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route
+from playwright.sync_api import BrowserContext, Dialog, Page, Request, Route
 
 from tests.web.browser.cluster import Cluster, Served, until
 
@@ -303,3 +303,54 @@ def test_tabs_share_short_polls(cluster: Cluster, context: BrowserContext) -> No
     cluster.event("service.started", "a")
     for one in [page, *others]:
         one.wait_for_selector("#r-node1-a")
+
+
+#: Text of events that would run or load something, or break out, if it were taken for markup.
+HOSTILE = (
+    "<img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "' onmouseover=alert(1) x='",
+    "<script>alert(1)</script>",
+    "</title><script>alert(1)</script>",
+    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
+    "javascript:alert(1)",
+    "<base href=http://evil.example/>",
+    "<form action=http://evil.example><input name=a></form>",
+    "</live-frame><template><b>",
+    "{{7*7}}${7*7}",
+    "\u202etxt.exe",
+)
+
+
+def test_events_are_no_markup(cluster: Cluster, page: Page) -> None:
+    """Hostile text in any field of an event is shown as text on every page, rendered or refreshed."""
+    (node,) = cluster.add("node1", real_pages=True)
+    alarms: list[str] = []
+
+    def dialog(said: Dialog) -> None:
+        alarms.append(said.message)
+        said.dismiss()
+
+    def request(sent: Request) -> None:
+        alarms.extend([sent.url] if "evil" in sent.url else [])
+
+    page.on("dialog", dialog)
+    page.on("request", request)
+    page.goto(f"{node.url}/events")
+    live(page)
+    listening(node)
+    for text in HOSTILE:
+        cluster.event("service.failed", text, status="failed", summary=text)
+    page.wait_for_selector(f"#content :text('{HOSTILE[0]}')")
+    for path in ("/", "/services", "/events", "/nodes/node1", "/find?q=%3Cimg%20src=x%20onerror=alert(1)%3E"):
+        page.goto(node.url + path)
+        live(page)
+        mark = node.mark()
+        cluster.event("service.failed", HOSTILE[1], status="failed", summary=HOSTILE[0] + path)
+        until(lambda: node.frames(mark).get("banner"))  # noqa: B023 - called at once
+        page.wait_for_timeout(300)
+        assert (
+            page.query_selector_all("img, iframe, live-frame live-frame, [onerror], [onload], svg[onload]")
+            == []
+        )
+    assert alarms == []

@@ -21,6 +21,11 @@ export const monitor = new Monitor([home.origin, ...others], { cluster: home.ori
 const say = () => { document.documentElement.dataset.tocsin = monitor.state; };
 monitor.addEventListener('state', say);
 monitor.addEventListener('contact', say);
+addEventListener('refreshed', event => {                                   // its links lead to the node, not to this page's site
+  for (const link of /** @type {Element} */ (event.target).querySelectorAll('a[href^="/"]')) {
+    link.setAttribute('href', new URL(link.getAttribute('href') ?? '', monitor.base).href);
+  }
+});
 use(monitor);
 say();
 monitor.start();

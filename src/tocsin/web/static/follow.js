@@ -9,8 +9,8 @@
  * @typedef {{node: string, path: string, query: Record<string, string>, body: object | null, timeout: number}} Request
  * @typedef {{status: number, headers: Record<string, string>, body: string}} Reply headers by lower-case name
  * @typedef {{reason: string, lost: Record<string, [string, string]>, node: string}} Gap
- * @typedef {{events: Brief[], shown: Brief[], gap: Gap | null, refused: any}} News
- *   events: new to this reader; shown: all that the answer carried (frames go by their own cursor)
+ * @typedef {{events: Brief[], shown: Brief[], gap: Gap | null, jumped: boolean, refused: any}} News events: new to this reader;
+ *   shown: all that the answer carried (frames go by their own cursor); jumped: frames may lack something, be it a gap or not
  */
 
 const MAX_INTERESTS = 1000, MAX_LENGTH = 2048;
@@ -97,11 +97,12 @@ export class Follow {
 
   // -- asking -----------------------------------------------------------------------------------
 
-  /** The request to send at `due`; one answer() or failed() follows each. @param {number} now @returns {Request} */
-  ask(now) {
+  /** The request to send at `due`; one answer() or failed() follows each.
+   *  @param {number} now @param {boolean} [hold] false: an answer is wanted at once @returns {Request} */
+  ask(now, hold = true) {
     this.due = null; this.#asked = now;
     const moved = this.#foreign || (this.#home && this.#home !== this.node);
-    return this.#sent = moved && this.cursor && this.seen ? this.#askResume() : this.#askEvents();
+    return this.#sent = moved && this.cursor && this.seen ? this.#askResume() : this.#askEvents(hold ? this.#mayWait() : 0);
   }
 
   /** @returns {Request} */
@@ -110,9 +111,8 @@ export class Follow {
     return { node: this.node, path: PATH + '/resume', query: {}, body: { after: cursor, seen: { ...seen }, ...given({ on, limit, view }) }, timeout: TIMEOUT };
   }
 
-  /** @returns {Request} */
-  #askEvents() {
-    const wait = this.#mayWait();
+  /** @param {number} wait @returns {Request} */
+  #askEvents(wait) {
     const { cursor, on, view, limit } = this;
     const query = given({ after: cursor, since: !cursor && this.since, on, view, limit, seen: this.seen ? '' : 'full', wait });
     for (const key in query) query[key] = String(typeof query[key] === 'number' ? +query[key].toFixed(3) : query[key]);
@@ -171,7 +171,7 @@ export class Follow {
     this.#hear(reply.headers, now);
     this.#foreign = turnedAway;
     if (!turnedAway) this.#home = this.node;
-    if (turnedAway || news.gap) {
+    if (turnedAway || news.jumped) {
       this.due = this.#gapAsked = Math.max(now, this.#gapAsked + AFTER_GAP);
     } else this.due = more ? now : this.#next(news.shown.length > 0, now, random);
     return news;
@@ -190,11 +190,14 @@ export class Follow {
 
   /** @param {any} gone @returns {News} */
   #gap(gone) {
-    const seen = { ...this.seen };
+    const known = this.seen ?? {}, seen = { ...known };
     for (const [origin, sequence] of Object.entries(gone.seen)) advance(seen, origin, sequence);
     this.seen = seen; this.cursor = gone.cursor;
     this.#remember(gone.window);
-    return { ...none(), gap: { reason: gone.reason, lost: gone.lost, node: this.node } };
+    // A node that is behind can lose what this reader had from another: no gap for its handlers.
+    const lost = Object.entries(gone.lost).filter(([origin, [, to]]) => to > (known[origin] ?? ''));
+    const gap = lost.length || !Object.keys(gone.lost).length ? { reason: gone.reason, lost: Object.fromEntries(lost), node: this.node } : null;
+    return { ...none(), gap, jumped: true };
   }
 
   /** @param {any} window */
@@ -286,7 +289,7 @@ export class Follow {
 const given = values => Object.fromEntries(Object.entries(values).filter(([, value]) => value));
 
 /** @returns {News} */
-const none = () => ({ events: [], shown: [], gap: null, refused: null });
+const none = () => ({ events: [], shown: [], gap: null, jumped: false, refused: null });
 
 /** Moves `seen` on, never back; whether it moved. @param {Record<string, string>} seen @param {string} origin @param {string} sequence */
 function advance(seen, origin, sequence) {

@@ -30,6 +30,7 @@ export class LiveFrame extends HTMLElement {
   static observedAttributes = ['on', 'every'];
   /** @type {AbortController | null} */ #asking = null;
   #etag = ''; #shown = ''; #forced = false; #changed = false;
+  /** @type {HTMLElement | null} */ #told = null;
 
   connectedCallback() {
     if (monitor) this.register(); else early.add(this);
@@ -67,7 +68,7 @@ export class LiveFrame extends HTMLElement {
 
   #editing() {
     const focus = document.activeElement;
-    return this.contains(focus) && focus?.matches(TYPING) || [...this.querySelectorAll('input:not([type=hidden]), textarea, select')].some(dirty);
+    return this.contains(focus) && focus?.matches(TYPING) || [...this.querySelectorAll('input:not([type=hidden], [type=search]), textarea, select')].some(dirty);
   }
 
   /** @returns {Promise<string | null>} the cursor of the answer; null: the reader edits */
@@ -85,7 +86,7 @@ export class LiveFrame extends HTMLElement {
       const html = answer.status === 200 ? await answer.text() : null;
       if (asking.signal.aborted) throw new Error('aborted');
       if (!this.#forced && this.#editing()) { this.#note(); return null; }           // began meanwhile
-      if (html !== null) this.#show(html, url);
+      if (html !== null) this.#show(html);
       this.#etag = answer.headers.get('ETag') ?? ''; this.#shown = url.href; this.#forced = false;
       this.#settled(cursor);
       return cursor;
@@ -105,24 +106,21 @@ export class LiveFrame extends HTMLElement {
     return known ? new URL(url.pathname + url.search, base) : url;
   }
 
-  /** @param {string} html @param {URL} url */
-  #show(html, url) {
-    this.querySelector(':scope > .frame-note')?.remove();
+  /** @param {string} html */
+  #show(html) {
+    this.#told?.remove();
     const content = parse(html), own = this.id && content.querySelector(`live-frame#${CSS.escape(this.id)}`);
     const frame = own || content.querySelector('live-frame');
     for (const { name, value } of frame ? frame.attributes : []) {
       const wanted = own ? name !== 'id' && name !== 'cursor' : (name === 'on' || name === 'every') && !this.hasAttribute(name);
       if (wanted && this.getAttribute(name) !== value) this.setAttribute(name, value);
     }
-    if (url.origin !== new URL(document.baseURI).origin) {               // in somebody else's page
-      for (const link of content.querySelectorAll('a[href^="/"]')) link.setAttribute('href', new URL(link.getAttribute('href') ?? '', url).href);
-    }
     morph(this, frame || content);
   }
 
   /** @param {string} cursor */
   #settled(cursor) {
-    this.querySelector(':scope > .frame-note')?.remove();
+    this.#told?.remove();
     this.removeAttribute('data-stale'); this.removeAttribute('data-waiting');
     this.setAttribute('cursor', cursor);
     if (this.#changed) this.register();
@@ -133,8 +131,8 @@ export class LiveFrame extends HTMLElement {
   /** Says that there is something new. */
   #note() {
     this.setAttribute('data-waiting', '');
-    if (this.querySelector(':scope > .frame-note')) return;
-    const note = document.createElement('p'), button = document.createElement('button');
+    if (this.#told?.isConnected) return;
+    const note = this.#told = document.createElement('p'), button = document.createElement('button');
     note.className = 'frame-note';
     button.type = 'button'; button.textContent = 'Refresh now';
     button.addEventListener('click', () => this.#now(true));

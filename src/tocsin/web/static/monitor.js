@@ -110,10 +110,10 @@ export class Frames {
   revive(now) { for (const row of this.#rows.values()) if (row.fails) row.must = now; }
 
   /** What an answer brought. @param {News} news @param {string} cursor the monitor's after it @param {number} now */
-  take({ shown, gap }, cursor, now) {
+  take({ shown, jumped }, cursor, now) {
     const here = place(cursor), moved = here.buffer !== this.here.buffer;
     this.here = here;
-    if (gap || moved) {
+    if (jumped || moved) {
       this.since = here.number; this.#events = [];
       const when = moved ? now : this.#afterGap(now);
       for (const row of this.#rows.values()) if (!row.busy && this.#outdated(row)) row.must = Math.min(row.must, when);
@@ -152,7 +152,7 @@ export class Monitor extends EventTarget {
 
   /** @param {string[]} nodes base URLs, the own first
    *  @param {{cluster?: string, cursor?: string, seen?: Record<string, string> | null, interval?: number, wait?: number, retain?: number,
-   *           hidden?: () => boolean, fetch?: typeof fetch, now?: () => number}} [options] seconds */
+   *           hidden?: () => boolean, fetch?: (url: string, init?: RequestInit) => Promise<Response>, now?: () => number}} [options] seconds */
   constructor(nodes, { cluster = '', cursor = '', seen = null, interval = 0, wait = 20, retain = 0,
     hidden = () => globalThis.document?.hidden ?? false, fetch = (input, init) => globalThis.fetch(input, init), now = () => performance.now() / 1000 } = {}) {
     super();
@@ -229,7 +229,7 @@ export class Monitor extends EventTarget {
    *  `refresh` resolves to the cursor of the answer, or to null if the frame is being edited, and throws if there is none */
   register(frame, { on, cursor, every = 0, refresh }) {
     let wants = new Interests('');
-    try { wants = new Interests(on); } catch (error) { console.warn('tocsin:', error); }     // rather too often than never
+    try { wants = new Interests(on); } catch (error) { console.warn(error); }     // rather too often than never
     this.#refresh.set(frame, refresh);
     this.frames.register(frame, wants.withNodes(), cursor ?? '', this.now(), every);
     this.#plan();
@@ -268,8 +268,8 @@ export class Monitor extends EventTarget {
   }
 
   async #poll() {
-    const { follow } = this, request = follow.ask(this.now()), after = follow.cursor;
-    if (this.#confirm) { delete request.query.wait; request.timeout = 5; }          // first hear that it is there at all
+    const { follow } = this, after = follow.cursor;
+    const request = follow.ask(this.now(), !this.#confirm);             // first hear that it is there at all
     this.#confirm = false;
     const asking = this.#asking = { held: 'wait' in request.query, given: new AbortController() };
     this.#sayThatIAsk();

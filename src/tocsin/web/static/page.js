@@ -179,7 +179,9 @@ addEventListener('submit', event => {
   if (event.defaultPrevented || form.method !== 'get' || form.hasAttribute('data-plain') || !form.closest('live-frame')) return;
   const url = new URL(form.getAttribute('action') || here(), document.baseURI);
   url.search = String(new URLSearchParams(/** @type {any} */ ([...new FormData(form, by)].filter(([, value]) => typeof value === 'string' && value))));
-  if (go(url)) event.preventDefault();
+  if (!go(url)) return;
+  event.preventDefault();
+  /** @type {any} */ (document.activeElement)?.blur();                     // done typing: the frame need not wait any more
 });
 
 history.scrollRestoration = 'manual';
