@@ -15,7 +15,16 @@ from tocsin.core.board import Resource
 from tocsin.core.bus import Arrival, Loss
 from tocsin.core.effects import Base, Deliver, Effect, Lose, NodeState, Publish, Ready, Send, Skip
 from tocsin.core.errors import CodecError
-from tocsin.core.event import MAX_EVENT_BYTES, Draft, Event, decode, incarnation_of, report, sequence_of
+from tocsin.core.event import (
+    MAX_EVENT_BYTES,
+    Draft,
+    Event,
+    decode,
+    incarnation_of,
+    report,
+    seq_of,
+    sequence_of,
+)
 from tocsin.core.liveness import MAX_NAMES, Liveness
 from tocsin.core.lives import Life
 from tocsin.core.origin import Origin
@@ -116,14 +125,15 @@ class Intake:
         """First contact: from here on everything of this origin is handed on."""
         origin.fresh = False
         if life.incarnation != origin.current:
-            life = origin.life  # known from somebody else already: begin there
+            origin.leave_out(life.incarnation)  # of older ones nobody has said yet what there is
         life.accepted = max(life.accepted, base)
         life.first_held = life.accepted + 1
         life.settle_hole(now)
         loss = None
         if sequence and self.ready:
             # There are readers here already, who may come from a node that knew this origin earlier.
-            loss = Loss(origin.name, sequence_of(incarnation_of(sequence), 1), sequence)
+            first = sequence_of(incarnation_of(sequence), min(1, seq_of(sequence)))
+            loss = Loss(origin.name, first, sequence)
         elif sequence:
             self._out.append(Base(origin.name, sequence))
         self._sections.want(origin, loss, now, joining=not self.ready)
@@ -186,10 +196,10 @@ class Intake:
         first, last = life.give_up(now)
         self.counters["events_lost"] += last - first + 1
         loss = Loss(origin.name, life.sequence(first), life.sequence(last))
-        if self.ready:
-            self._sections.want(origin, loss, now, joining=False)
-        else:
+        if not self.ready:
             self._staged.append(loss)
+        if self.ready or origin.name != self.me:
+            self._sections.want(origin, loss, now, joining=not self.ready)
 
     # -- as time passes --------------------------------------------------------------------
 

@@ -80,6 +80,13 @@ class Origin:
         self.current = following.incarnation
         self.superseded_at = now if self.next_life() else None
 
+    def leave_out(self, incarnation: int) -> None:
+        """Begins with this life; of older ones nothing has been handed on."""
+        self.lives = {other: life for other, life in self.lives.items() if other >= incarnation}
+        self.current = incarnation
+        if self.next_life() is None:
+            self.superseded_at = None
+
     @property
     def life(self) -> Life:
         """The life whose events are being handed on."""

@@ -61,7 +61,8 @@ class Sections:
         stamp = loss.last if loss else sequence_of(origin.current, 0)
         gate = Gate(now + SECTION_PATIENCE, loss, stamp)
         if joining:
-            self._joining.setdefault(origin.name, gate)
+            gate.loss = None  # it is numbered with the rest of history, when the joining ends
+            self._joining[origin.name] = gate
         else:
             origin.gate = gate
 
