@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.model.explore import Bounds, Search
-from tocsin.core import follow
+from tocsin.core import follow, reply
 from tocsin.core.follow import News
 
 #: Found by the search: with them it visits so many states that it cannot have missed the point.
@@ -52,7 +52,7 @@ def test_the_search_finds_a_monitor_that_forgets_to_filter(monkeypatch: pytest.M
     """A monitor that hands on what its seen covers is found out."""
     real = follow.Follow._some
 
-    def careless(self: follow.Follow, page: follow.read.Events) -> tuple[News, bool]:
+    def careless(self: follow.Follow, page: reply.Events) -> tuple[News, bool]:
         news, more = real(self, page)
         return news._replace(events=news.shown), more
 
@@ -68,14 +68,14 @@ def test_the_search_finds_a_monitor_that_does_not_resume(monkeypatch: pytest.Mon
         return follow.Request(self.node, follow.PATH, {"seen": "full"}, None, 5.0)
 
     monkeypatch.setattr(follow.Follow, "_ask_resume", forgetful)
-    with pytest.raises(AssertionError, match="never told|was not told"):
+    with pytest.raises(AssertionError, match=r"never told|was not told"):
         search(QUICK[2])
 
 
 def test_the_search_finds_a_gap_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """A monitor that tells a gap for what it had from another node is found out."""
 
-    def anxious(self: follow.Follow, gone: follow.read.Gone) -> News:
+    def anxious(self: follow.Follow, gone: reply.Gone) -> News:
         news = real(self, gone)
         return news._replace(gap=follow.Gap(gone.reason, gone.lost))
 
