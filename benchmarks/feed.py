@@ -129,7 +129,8 @@ async def measure(port: int, process: psutil.Process, readers: int, seconds: flo
     clients = [
         (await loop.create_connection(lambda: Reader(request), "127.0.0.1", port))[1] for _ in range(readers)
     ]
-    await asyncio.sleep(0.2)
+    while min(client.answers for client in clients) < 3:  # the server may still be starting
+        await asyncio.sleep(0.05)
     before, cpu, then = sum(c.answers for c in clients), sum(process.cpu_times()[:2]), time.monotonic()
     await asyncio.sleep(seconds)
     polls = sum(c.answers for c in clients) - before

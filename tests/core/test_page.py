@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from tests.core.made import WALL, event
-from tocsin.core.page import ENVELOPE, GONE, Entry, following, furthest, weight
+from tocsin.core.page import ENVELOPE, GONE, Entry, following, furthest, preceding, weight
 
 
 def test_following_stays_in_the_life() -> None:
     """The sequence after one is the next number of the same life."""
     assert following("0000000000007-000000000009") == "0000000000007-000000000010"
+    assert preceding("0000000000007-000000000010") == "0000000000007-000000000009"
 
 
 def test_furthest_takes_the_further_of_each_origin() -> None:

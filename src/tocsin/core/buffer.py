@@ -21,7 +21,7 @@ from tocsin.core.bus import Arrival, Loss
 from tocsin.core.cursor import Cursor, same_node
 from tocsin.core.held import Held
 from tocsin.core.interest import EVERYTHING, Interests
-from tocsin.core.page import GONE, Entry, Gap, Page, furthest, weight
+from tocsin.core.page import GONE, Entry, Gap, Page, furthest, preceding, weight
 
 __all__ = ["MAX_ANSWER", "Buffer", "Entry", "Gap", "Page"]
 
@@ -103,7 +103,7 @@ class Buffer:
         if event.sequence <= held.seen:
             self.refused += 1
             return 0
-        missing = held.hole_before(event.sequence)
+        missing = held.holepreceding(event.sequence)
         if missing:
             self.mark(Loss(event.origin, missing, _before(event.sequence)), now, recordedtime)
         number = self._add(
@@ -394,8 +394,3 @@ class Buffer:
         if self._holes > _SPARE and self._holes * 2 > len(entries):
             self._entries = [entry for entry in entries[self._head :] if entry.origin]
             self._head = self._holes = 0
-
-
-def _before(sequence: str) -> str:
-    life, _, seq = sequence.partition("-")
-    return f"{life}-{int(seq) - 1:012d}"

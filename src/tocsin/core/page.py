@@ -11,7 +11,7 @@ from tocsin.core.bus import Loss
 from tocsin.core.cursor import Cursor
 from tocsin.core.event import Event, incarnation_of, seq_of, sequence_of
 
-__all__ = ["ENVELOPE", "GONE", "Entry", "Gap", "Page", "following", "furthest", "weight"]
+__all__ = ["ENVELOPE", "GONE", "Entry", "Gap", "Page", "following", "furthest", "preceding", "weight"]
 
 #: Bytes that a numbered event has in an answer beside its own.
 ENVELOPE: Final = 80
@@ -79,6 +79,11 @@ def weight(entry: Entry) -> int:
 def following(sequence: str) -> str:
     """The sequence after this one in the same life."""
     return sequence_of(incarnation_of(sequence), seq_of(sequence) + 1)
+
+
+def preceding(sequence: str) -> str:
+    """The sequence before this one in the same life."""
+    return sequence_of(incarnation_of(sequence), seq_of(sequence) - 1)
 
 
 def furthest(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
