@@ -131,6 +131,16 @@ class Cluster:
         for node in nodes or tuple(self.processes):
             until(partial(self._ready, node), seconds, f"node{node} is ready")
 
+    def wait_together(self, *nodes: int, seconds: float = 10) -> None:
+        """Waits until each of these agents (all that run) shows each of them as up, a moment after ready."""
+        names = {self.name(node) for node in nodes or self.processes}
+        for node in nodes or tuple(self.processes):
+            until(partial(self._shows, node, names), seconds, f"node{node} shows {sorted(names)} as up")
+
+    def _shows(self, at: int, names: set[str]) -> bool:
+        nodes = [each for each in self.board(at) if each["kind"] == "node"]
+        return names <= {each["subject"] for each in nodes if each["attributes"].get("state") == "up"}
+
     def _ready(self, node: int) -> bool:
         code = self.processes[node].poll()
         assert code is None, f"the agent of node{node} ended with code {code}\n{self.log(node)}"

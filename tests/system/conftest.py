@@ -47,8 +47,9 @@ def make_cluster(
 
 @pytest.fixture
 def cluster(make_cluster: Callable[..., Cluster]) -> Cluster:
-    """Three nodes on two rails, started and ready."""
+    """Three nodes on two rails, started, ready, and up in each other's eyes."""
     made = make_cluster()
     made.start()
     made.wait_ready()
+    made.wait_together()
     return made
