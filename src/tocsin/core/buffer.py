@@ -103,9 +103,9 @@ class Buffer:
         if event.sequence <= held.seen:
             self.refused += 1
             return 0
-        missing = held.holepreceding(event.sequence)
+        missing = held.hole_before(event.sequence)
         if missing:
-            self.mark(Loss(event.origin, missing, _before(event.sequence)), now, recordedtime)
+            self.mark(Loss(event.origin, missing, preceding(event.sequence)), now, recordedtime)
         number = self._add(
             held, event.sequence, now, Entry(0, "", "", "", 0, arrival.born, recordedtime, event=event)
         )
