@@ -43,7 +43,7 @@ def test_every_chart_is_well_formed_and_without_style():
 def test_labels_are_escaped(text):
     """Whatever a node is called, its chart's label is text."""
     for svg in (charts.spark([], NOW, text), charts.ribbon(["ok"], text), charts.rate([], text)):
-        assert plain(text) in ET.fromstring(svg).get("aria-label")
+        assert plain(text) in ET.fromstring(svg).attrib["aria-label"]
 
 
 def test_gauge_stays_within_its_track():

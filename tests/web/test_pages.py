@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
@@ -13,6 +15,7 @@ import pytest
 
 import tocsin.web
 from tests.web.fixtures import HOSTILE, WebNode, busy, quiet
+from tocsin.core.board import Resource
 from tocsin.core.event import Draft
 from tocsin.core.interest import Interests
 from tocsin.web.app import create_app
@@ -37,12 +40,12 @@ PAGES = (
     "/find?q=eth1",
 )
 #: Every element that our templates use.
-KNOWN = {
-    *"html head meta title link script body p nav main header footer live-frame div span a h1 h2 h3 b".split(),
-    *"svg defs symbol path circle rect text use".split(),
-    *"form input select option label button details summary dialog kbd".split(),
-    *"ul ol li section dl dt dd code table thead tbody tr th td small time".split(),
-}
+ELEMENTS = """
+    html head meta title link script body p nav main header footer live-frame div span a h1 h2 h3 b svg defs
+    symbol path circle rect text use form input select option label button details summary dialog kbd ul ol
+    li section dl dt dd code table thead tbody tr th td small time
+"""
+KNOWN = frozenset(ELEMENTS.split())
 ASK = {"accept": "text/html;profile=frame"}
 WEB = Path(tocsin.web.__file__).parent
 
@@ -52,6 +55,12 @@ def client(node: WebNode) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(create_app(node)), base_url="http://127.0.0.1:8340"
     )
+
+
+def cursor(node: WebNode) -> str:
+    """Where the node's buffer is now."""
+    assert node.buffer is not None
+    return str(node.buffer.cursor)
 
 
 class Elements(HTMLParser):
@@ -106,9 +115,9 @@ async def test_a_frame_without_news_is_304(name: str) -> None:
         )
     assert (first.status_code, again.status_code) == (200, 304)
     assert again.content == b""
-    assert first.headers["tocsin-cursor"] == again.headers["tocsin-cursor"] == str(node.buffer.cursor)
+    assert first.headers["tocsin-cursor"] == again.headers["tocsin-cursor"] == cursor(node)
     assert again.headers["cache-control"] == "no-cache"
-    assert str(node.buffer.cursor) not in first.text
+    assert cursor(node) not in first.text
 
 
 async def test_an_event_of_interest_changes_the_frame() -> None:
@@ -136,29 +145,33 @@ async def test_an_event_of_no_interest_leaves_the_tag() -> None:
     assert before.headers["tocsin-cursor"] != after.headers["tocsin-cursor"]
 
 
-async def test_the_cursor_is_read_before_the_board() -> None:
+async def test_the_cursor_is_read_before_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
     """An event that arrives while a frame is rendered is not covered by its cursor."""
     node = busy()
-    before = str(node.buffer.cursor)
+    before = cursor(node)
     resources = node.board.resources
 
-    def late(now):
-        node.board.resources = resources  # once
+    def late(now: datetime) -> Iterator[Resource]:
         node.tell(Draft(type="late.event"))
         return resources(now)
 
-    node.board.resources = late
+    monkeypatch.setattr(node.board, "resources", late)
     async with client(node) as http:
         answer = await http.get("/frame/banner", headers=ASK)
-    assert answer.headers["tocsin-cursor"] == before != str(node.buffer.cursor)
+    assert answer.headers["tocsin-cursor"] == before != cursor(node)
 
 
-async def test_many_viewers_are_answered_by_one_rendering() -> None:
+async def test_many_viewers_are_answered_by_one_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
     """At one cursor a frame is rendered once in half a second, and anew afterwards."""
     node = busy()
-    taken = []
+    taken: list[datetime] = []
     resources = node.board.resources
-    node.board.resources = lambda now: taken.append(now) or resources(now)
+
+    def counted(now: datetime) -> Iterator[Resource]:
+        taken.append(now)
+        return resources(now)
+
+    monkeypatch.setattr(node.board, "resources", counted)
     async with client(node) as http:
         for _ in range(20):
             await http.get("/frame/banner", headers=ASK)

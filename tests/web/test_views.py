@@ -10,7 +10,7 @@ from tocsin.core.interest import Interests
 from tocsin.web import panels, wording
 from tocsin.web.content import address, content
 from tocsin.web.outline import banner, tree
-from tocsin.web.views import problems, take
+from tocsin.web.views import Mark, problems, take
 
 
 def test_needs_attention_is_worst_first_then_newest():
@@ -150,15 +150,17 @@ def test_nodes_table():
     rows = {row.cells[0].text: row for row in panels.nodes(take(busy())).rows}
 
     assert rows["node1"].cells[7].text == "this one"
-    assert rows["node2"].cells[1].mark == panels.Mark("warning", "eth1 no carrier")
+    assert rows["node2"].cells[1].mark == Mark("warning", "eth1 no carrier")
     assert [rows["node4"].cells[n].text for n in (2, 3, 4, 5, 6)] == ["–"] * 5
-    assert rows["node4"].cells[7].since.text == "10 min"
+    since = rows["node4"].cells[7].since
+    assert since is not None
+    assert since.text == "10 min"
     assert rows["node5"].cells[2].level == "warning"
 
 
 def test_the_ribbon_tells_the_past():
     """The last six hours of a node that was down once and is again, in a sentence too."""
-    chart = panels.nodes(take(busy())).rows[3].cells[8].chart
+    chart = panels.nodes(take(busy())).rows[3].cells[8].chart or ""
     assert "node4: of the last 6 hours failed in" in chart
     assert chart.count('class="failed"') == 2
 
