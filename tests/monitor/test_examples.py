@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.monitor.feeds import ROOT, FeedNode
@@ -11,69 +14,72 @@ from tests.monitor.feeds import ROOT, FeedNode
 EXAMPLES = ROOT / "examples"
 
 
-def start(name: str, *arguments: str, folder: Path) -> subprocess.Popen[str]:
-    """Starts an example in a folder of its own."""
-    return subprocess.Popen(
+@contextmanager
+def example(name: str, *arguments: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Runs an example in a folder of its own; killed at the end if it has not ended."""
+    with subprocess.Popen(
         [sys.executable, str(EXAMPLES / name), *arguments],
         cwd=folder,
         env={"PYTHONPATH": str(ROOT / "src")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def lines(process: subprocess.Popen[str], count: int) -> list[str]:
-    """The next lines that it prints; then it is killed."""
+    """The next lines that it prints."""
     assert process.stdout
-    try:
-        return [process.stdout.readline().strip() for _ in range(count)]
-    finally:
-        process.kill()
-        process.communicate()
+    return [process.stdout.readline().strip() for _ in range(count)]
 
 
 def until_asked(node: FeedNode, count: int) -> None:
     """Waits until the feed has been asked so often."""
     while len(node.do("asked")) < count:
-        pass
+        threading.Event().wait(0.05)
+
+
+def report(node: FeedNode, folder: Path) -> tuple[int, str, str]:
+    """One run of the report: exit code, output, errors."""
+    with example("datacenter_report.py", "cursor", node.url, folder=folder) as process:
+        out, err = process.communicate(timeout=50)
+        return process.returncode, out, err
 
 
 def test_control_system(one: FeedNode, tmp_path: Path) -> None:
     """It acts on each failed service, and after it was killed it goes on where it was."""
-    process = start("control_system.py", one.url, folder=tmp_path)
-    until_asked(one, 2)
-    one.do("event", "n1", 1, "service.failed")
-    one.do("event", "n1", 2, "adapter.down")
-    assert lines(process, 1) == ["repair: s on n1"]
+    with example("control_system.py", one.url, folder=tmp_path) as process:
+        until_asked(one, 2)
+        one.do("event", "n1", 1, "service.failed")
+        one.do("event", "n1", 2, "adapter.down")
+        assert lines(process, 1) == ["repair: s on n1"]
     one.do("event", "n1", 3, "service.started")
     one.do("event", "n2", 1, "service.failed")
-    process = start("control_system.py", one.url, folder=tmp_path)
-    got = lines(process, 1)
-    # The first may come again: it was killed in the midst of it.
-    assert got[0] in {"repair: s on n1", "repair: s on n2"}
+    with example("control_system.py", one.url, folder=tmp_path) as process:
+        # The first may come again: it was killed in the midst of it.
+        assert lines(process, 1)[0] in {"repair: s on n1", "repair: s on n2"}
 
 
 def test_datacenter_report(one: FeedNode, tmp_path: Path) -> None:
     """It reports what is new since its last run, and says by its exit code whether there is anything."""
     one.do("mark", "n2", 1, 3)
     one.do("event", "n1", 1)
-    first = start("datacenter_report.py", "cursor", one.url, folder=tmp_path)
-    out, err = first.communicate(timeout=20)
-    assert (first.returncode, out, err) == (0, "", "")
+    assert report(one, tmp_path) == (0, "", "")
     one.do("mark", "n2", 4, 5)
-    second = start("datacenter_report.py", "cursor", one.url, folder=tmp_path)
-    out, err = second.communicate(timeout=20)
-    assert (second.returncode, err) == (1, "")
+    code, out, err = report(one, tmp_path)
+    assert (code, err) == (1, "")
     assert "may have been missed here (replica)" in out
-    third = start("datacenter_report.py", "cursor", one.url, folder=tmp_path)
-    assert (third.communicate(timeout=20), third.returncode) == (("", ""), 0)
+    assert report(one, tmp_path) == (0, "", "")
 
 
 def test_watch_async(one: FeedNode, tmp_path: Path) -> None:
     """It watches two kinds of things at once."""
-    process = start("watch_async.py", one.url, folder=tmp_path)
-    until_asked(one, 4)
-    one.do("event", "n1", 1, "service.failed")
-    one.do("event", "n1", 2, "adapter.down")
-    assert sorted(lines(process, 2)) == ["network: adapter.down s", "services: service.failed s"]
+    with example("watch_async.py", one.url, folder=tmp_path) as process:
+        until_asked(one, 4)
+        one.do("event", "n1", 1, "service.failed")
+        one.do("event", "n1", 2, "adapter.down")
+        assert sorted(lines(process, 2)) == ["network: adapter.down s", "services: service.failed s"]
