@@ -100,7 +100,8 @@ def test_unavailable_generators_show():
     (problem,) = problems(take(node))
 
     assert (problem.title, problem.detail) == ("Generator services on node1 is unavailable", "no system bus")
-    assert "not observed" in next(t.of for t in banner(take(node)).tiles if t.title == "Services")
+    (tile,) = [t for t in banner(take(node)).tiles if t.title == "Services"]
+    assert (tile.n, tile.of, tile.status, tile.bad) == ("0", "of 3 fine", "unknown", 3)
 
 
 def test_degraded_and_unready_are_said():

@@ -277,6 +277,7 @@ def _status(snapshot: Snapshot, kind: str, found: list[Resource], on: str) -> tu
 _TABLES: Final[dict[str, tuple[str, str, Callable[..., panels.Table]]]] = {
     "adapter": ("adapter", "adapters", panels.adapters),
     "storage": ("volume", "volumes", panels.storage),
+    "rail": ("rail", "rails", panels.resources),
     "agent": ("agent and generator", "agents and generators", panels.agents),
 }
 
@@ -307,7 +308,7 @@ def _node(snapshot: Snapshot, where: Address, name: str) -> Content:
     else:
         sections = [attention] if attention.data else []
         sections += [_load(snapshot, name)] if not snapshot.away(name) else []
-        for kind in ("adapter", "storage", "service", "agent", ""):
+        for kind in ("adapter", "storage", "service", "rail", "agent", ""):
             found = [r for r in own if r in snapshot.of(kind)]
             if found:
                 sections.append(

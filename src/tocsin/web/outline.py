@@ -29,6 +29,10 @@ from tocsin.web.wording import WORDS, headline, node_path, slug, state_of, text_
 
 __all__ = ["Banner", "Branch", "Leaf", "Tile", "Tree", "banner", "tree", "unobserved"]
 
+#: Kinds that need no generator.
+_ALWAYS: Final = frozenset({"", "node", "agent", "rail"})
+#: Subsystems that are shown only where there is anything of them: a node alone has no rails.
+_SELDOM: Final = frozenset({"/rails", "/other"})
 _VERDICTS: Final = {"failed": "Degraded", "warning": "Warning", "unknown": "Unknown", "ok": "Fine"}
 
 
@@ -63,7 +67,7 @@ class Banner(Struct, frozen=True):
 def banner(snapshot: Snapshot) -> Banner:
     """The verdict is the worst of all that is known."""
     bad = troubled(snapshot)
-    dark = any(_observed(snapshot, s.kind) == "" for s in SUBSYSTEMS if s.kind not in ("", "node", "agent"))
+    dark = any(_observed(snapshot, s.kind) == "" for s in SUBSYSTEMS if s.kind not in _ALWAYS)
     state = worst_of(bad) if bad else "unknown" if dark or not snapshot.resources else "ok"
     verdict = _VERDICTS[state]
     count = sum(status_of(r) == state for r in bad)
@@ -75,7 +79,7 @@ def banner(snapshot: Snapshot) -> Banner:
         says=tuple((text_of(headline(r)[0], 120), age(snapshot, r.since)) for r in bad[:2]),
         more=max(0, len(bad) - 2),
         notes=_notes(snapshot),
-        tiles=tuple(_tile(snapshot, s) for s in SUBSYSTEMS if s.path != "/other" or snapshot.of("")),
+        tiles=tuple(_tile(snapshot, s) for s in SUBSYSTEMS if s.path not in _SELDOM or snapshot.of(s.kind)),
         on=interests_of(snapshot),
     )
 
@@ -123,7 +127,7 @@ def _tile(snapshot: Snapshot, subsystem: Subsystem) -> Tile:
 
 def _observed(snapshot: Snapshot, kind: str) -> str:
     """``none`` or ``switched off`` where that is why there are no resources of a kind; else empty."""
-    if kind in ("", "node", "agent") or snapshot.of(kind):
+    if kind in _ALWAYS or snapshot.of(kind):
         return "none"
     health = [r for r in snapshot.of("agent") if kind in (r.attributes.get("kinds") or ())]
     if any(r.attributes.get("state") in ("running", "degraded") for r in health):
@@ -133,11 +137,7 @@ def _observed(snapshot: Snapshot, kind: str) -> str:
 
 def unobserved(snapshot: Snapshot, kind: str) -> list[str]:
     """The nodes on which no generator observes resources of a kind now."""
-    return sorted(
-        r.node
-        for r in snapshot.of("agent")
-        if kind and kind in (r.attributes.get("kinds") or ()) and status_of(r) in ("unknown", "failed")
-    )
+    return sorted(node for node, what in snapshot.blind if what == kind)
 
 
 # -- tree --------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def tree(snapshot: Snapshot, path: str, at: str, query: str = "") -> Tree:
     branches = [
         _branch(snapshot, subsystem, path, at)
         for subsystem in SUBSYSTEMS
-        if subsystem.path != "/other" or snapshot.of("")
+        if subsystem.path not in _SELDOM or snapshot.of(subsystem.kind)
     ]
     return Tree(tuple(branches), path, query, interests_of(snapshot))
 

@@ -84,6 +84,7 @@ SUBSYSTEMS: Final = (
     Subsystem("/services", "Services", "service", "k-service", "fine", "service"),
     Subsystem("/adapters", "Adapters", "adapter", "k-adapter", "fine", "adapter"),
     Subsystem("/storage", "Storage", "storage", "k-storage", "fine", "volume"),
+    Subsystem("/rails", "Rails", "rail", "k-rail", "up", "rail"),
     Subsystem("/agents", "Agents", "agent", "k-agent", "running", "agent and generator"),
     Subsystem("/other", "Other", "", "k-other", "fine", "resource"),
 )
@@ -104,6 +105,10 @@ class Snapshot(Struct, frozen=True):
     degraded: tuple[str, ...]
     readiness: str
     urls: dict[str, str]
+    #: Nodes that are not there: what they reported last is not known to be true.
+    absent: frozenset[str]
+    #: (node, kind) of which nobody observes the resources now: the generator does not run.
+    blind: frozenset[tuple[str, str]]
 
     @property
     def today(self) -> str:
@@ -121,8 +126,8 @@ class Snapshot(Struct, frozen=True):
         return sorted(self.of("node"), key=lambda r: r.subject)
 
     def away(self, node: str) -> bool:
-        """Whether a node is not there: what it reported last is not known to be true."""
-        return any(r.subject == node and r.attributes.get("state") in _AWAY for r in self.of("node"))
+        """Whether a node is not there."""
+        return node in self.absent
 
     def kinds(self) -> list[str]:
         """The kinds of the catalogue, and those that publishers brought."""
@@ -134,18 +139,34 @@ def take(node: Node) -> Snapshot:
     """A snapshot of a node. The cursor must have been read before."""
     wall = node.wall()
     now = datetime.fromisoformat(wall)
+    resources = tuple(node.board.resources(now))
     return Snapshot(
         cluster=node.cluster,
         name=node.name,
         wall=wall,
         now=now.timestamp(),
-        resources=tuple(node.board.resources(now)),
+        resources=resources,
         recent=node.recent,
         measures=node.measures,
         degraded=node.degraded(),
         readiness=node.readiness(),
         urls=node.urls(),
+        absent=frozenset(
+            r.subject for r in resources if r.kind == "node" and r.attributes.get("state") in _AWAY
+        ),
+        blind=frozenset(
+            (r.node, str(kind))
+            for r in resources
+            if r.kind == "agent" and status_of(r) in ("unknown", "failed")
+            for kind in _kinds(r)
+        ),
     )
+
+
+def _kinds(agent: Resource) -> list[object]:
+    """The kinds of resources that a generator observes."""
+    kinds = agent.attributes.get("kinds")
+    return list(kinds) if isinstance(kinds, list | tuple) else []
 
 
 class Age(Struct, frozen=True):
@@ -224,8 +245,12 @@ def quoted(text: str) -> str:
 
 
 def is_consequence(snapshot: Snapshot, resource: Resource) -> bool:
-    """What is unknown only because its node is not there is no problem of its own."""
-    return resource.kind != "node" and resource.status == "unknown" and snapshot.away(resource.node)
+    """What is unknown only because its node or its generator is not there is no problem of its own."""
+    if resource.kind == "node" or resource.status != "unknown":
+        return False
+    return resource.node in snapshot.absent or (
+        resource.kind != "agent" and (resource.node, resource.kind) in snapshot.blind
+    )
 
 
 def troubled(snapshot: Snapshot, resources: Iterable[Resource] | None = None) -> list[Resource]:

@@ -161,7 +161,7 @@ def headline(resource: Resource) -> tuple[str, str]:
         state = text_of(resource.attributes.get("state")) or WORDS.get(resource.status, "").lower()
         return f"Generator {name} on {resource.node} is {state}", text_of(resource.attributes.get("reason"))
     words, rest = said(resource.summary, subject)
-    label = LABELS.get(resource.kind, resource.kind)
+    label = LABELS.get(resource.kind, _capital(resource.kind))
     named = f"{label} {subject} on {resource.node}" if subject else f"{label} on {resource.node}"
     return f"{named} {words}".strip(), rest
 
