@@ -1,0 +1,111 @@
+"""A life of an origin: order, holes, and what is held for repair."""
+
+from __future__ import annotations
+
+from tests.core.made import LIFE, arrival
+from tocsin.core.lives import MAX_JUMP, MAX_SEQ, Life
+
+
+def life(*seqs: int, born: float = 0.0, now: float = 0.0) -> Life:
+    """A life of which these events have come."""
+    made = Life("n1", LIFE, 0)
+    for seq in seqs:
+        assert made.add(seq, arrival("n1", seq, born=born), now)
+    return made
+
+
+def handed_on(made: Life) -> list[int]:
+    """What is next in order."""
+    return [a.event.seq for a in made.ready()]
+
+
+def test_events_are_handed_on_in_order_once() -> None:
+    """What is ahead of a hole waits; a copy is refused."""
+    made = life(1, 3, 4)
+    assert [1] == handed_on(made)
+    assert made.missing
+    assert not made.add(1, arrival("n1", 1), 0)
+    assert not made.add(3, arrival("n1", 3), 0)
+    assert made.has(1)
+    assert made.has(3)
+    assert not made.has(2)
+    made.add(2, arrival("n1", 2), 0)
+    assert [2, 3, 4] == handed_on(made)
+    assert not made.missing
+
+
+def test_a_hole_has_an_age() -> None:
+    """It begins when the next event is known to exist, and is young again once something was handed on."""
+    made = life(1, now=5.0)
+    assert made.hole_since is None
+    handed_on(made)
+    made.learn(3, 6.0)
+    made.learn(4, 7.0)
+    assert 6.0 == made.hole_since
+    made.settle_hole(8.0)
+    assert 8.0 == made.hole_since
+
+
+def test_holes_are_found_and_given_up() -> None:
+    """The ranges between what is here, up to what is known to exist."""
+    made = life(3, 6)
+    made.learn(9, 0)
+    assert [(1, 2), (4, 5), (7, 9)] == made.holes(3)
+    assert [(1, 2)] == made.holes(1)
+    assert (1, 2) == made.give_up(1.0)
+    assert [3] == handed_on(made)
+    assert (4, 5) == made.give_up(1.0)
+
+
+def test_a_number_that_cannot_be_is_not_believed() -> None:
+    """Zero, beyond all numbers, and too far ahead."""
+    made = life(1)
+    assert [False, True, True, False, False] == [
+        made.plausible(seq) for seq in (0, 2, MAX_JUMP, MAX_JUMP + 2, MAX_SEQ + 1)
+    ]
+
+
+def test_what_is_old_and_was_handed_on_is_let_go_of() -> None:
+    """Held for repair until it is old; the bytes are counted."""
+    made = life(1, 2, 4, born=1.0)
+    made.add(3, arrival("n1", 3, born=9.0), 9.0)
+    handed_on(made)
+    size = made.size
+    assert 2 == made.prune(5.0)
+    assert [3, 4] == [seq for seq, _ in made.held(1, 9)]
+    assert 0 < made.size < size
+    assert 2 == made.prune(10.0)
+    assert 0 == made.size
+    assert 5 == made.first_held
+
+
+def test_a_hole_of_millions_costs_no_time() -> None:
+    """Its size is what somebody said: neither asking, holding nor letting go counts through it."""
+    made = life(1, MAX_JUMP, born=1.0)
+    handed_on(made)
+    made.give_up(0.0)
+    handed_on(made)
+    assert [1, MAX_JUMP] == [seq for seq, _ in made.held(1, MAX_JUMP)]
+    assert 2 == made.prune(5.0)
+    assert MAX_JUMP + 1 == made.first_held
+    made.learn(2 * MAX_JUMP, 0.0)
+    made.give_up(0.0)
+    assert 0 == made.prune(5.0)
+    assert 2 * MAX_JUMP + 1 == made.first_held
+
+
+def test_memory_is_bounded_by_shedding() -> None:
+    """The oldest that were handed on go first, then what is furthest ahead: that can be asked for again."""
+    made = life(1, 2, 3, 7, 8)
+    handed_on(made)
+    assert 2 == made.shed(2)
+    assert [3, 7, 8] == sorted(made.events)
+    assert 2 == made.shed(2)
+    assert [7] == sorted(made.events)
+    assert 1 == made.shed(5)
+    assert 0 == made.size
+
+
+def test_the_sequence_of_a_number() -> None:
+    """Life and number, as in the event itself."""
+    assert arrival("n1", 7).event.sequence == life().sequence(7)
