@@ -1,0 +1,1 @@
+"""What docs/performance.md states, to be had again: ``make bench``."""

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,10 @@ from typing import Any
 import httpx
 import psutil
 
-__all__ = ["Agents"]
+__all__ = ["Agents", "pause"]
+
+#: Waits so many seconds.
+pause = threading.Event().wait
 
 
 def free_port(host: str) -> int:
@@ -59,7 +63,7 @@ class Agents:
         for url in self.urls:
             while not self._ready(url):
                 assert time.monotonic() < end, f"{url} is not ready"
-                time.sleep(0.1)
+                pause(0.1)
         return self
 
     def _ready(self, url: str) -> bool:
@@ -106,7 +110,7 @@ class Agents:
         """Per cent of one core that each agent uses over some time."""
         processes = [psutil.Process(p.pid) for p in self.processes]
         before = [sum(p.cpu_times()[:2]) for p in processes]
-        time.sleep(seconds)
+        pause(seconds)
         return [
             100 * (sum(p.cpu_times()[:2]) - was) / seconds for p, was in zip(processes, before, strict=True)
         ]

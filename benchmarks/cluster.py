@@ -12,7 +12,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from benchmarks.agents import Agents
+from benchmarks.agents import Agents, pause
 
 RATE = 200
 SECONDS = 10
@@ -27,8 +27,8 @@ def latencies(agents: Agents) -> list[float]:
         event = {"specversion": "1.0", "source": "/bench", "id": str(number), "type": "bench.tick"}
         agents.emit(0, [event])
         at += period
-        time.sleep(max(0.0, at - time.monotonic()))
-    time.sleep(0.5)
+        pause(max(0.0, at - time.monotonic()))
+    pause(0.5)
     found = []
     for node in (1, 2):
         events = agents.events(node, "bench.tick")
@@ -42,13 +42,14 @@ def latencies(agents: Agents) -> list[float]:
 def main() -> None:
     """Prints the numbers of docs/performance.md."""
     with tempfile.TemporaryDirectory() as directory, Agents(Path(directory)) as agents:
-        time.sleep(5)
+        pause(5)
         cpu, memory = agents.cpu(IDLE), agents.memory()
         print(f"idle agent: {max(cpu):.2f} % of a core, {max(memory):.0f} MiB resident")
         took = sorted(latencies(agents))
         p50, p99 = statistics.median(took), took[int(len(took) * 0.99)]
         print(
-            f"event to the other buffers at {RATE}/s: p50 {p50:.2f} ms, p99 {p99:.2f} ms, max {took[-1]:.1f} ms"
+            f"event to the other buffers at {RATE}/s: "
+            f"p50 {p50:.2f} ms, p99 {p99:.2f} ms, max {took[-1]:.1f} ms"
         )
 
 
