@@ -129,7 +129,7 @@ def test_the_tree_keeps_its_places():
         "All nodes",
         *(f"node{n}" for n in range(1, 6)),
     ]
-    assert (shown.branches[0].status, shown.branches[0].count) == ("failed", 1)
+    assert (shown.branches[0].status, shown.branches[0].count) == ("failed", "1")
     assert [leaf.current for leaf in shown.branches[0].leaves] == [True, *[False] * 5]
     statuses = [leaf.mark.status for leaf in shown.branches[0].leaves]
     assert statuses == ["", "ok", "warning", "ok", "failed", "failed"]

@@ -162,7 +162,7 @@ class Branch(Struct, frozen=True):
     icon: str
     status: str
     #: How many are in that status; of all if all is well.
-    count: int
+    count: str
     leaves: tuple[Leaf, ...]
     open: bool
 
@@ -189,6 +189,9 @@ def tree(snapshot: Snapshot, path: str, at: str, query: str = "") -> Tree:
 def _branch(snapshot: Snapshot, subsystem: Subsystem, path: str, at: str) -> Branch:
     found = snapshot.of(subsystem.kind)
     status = worst_of(found)
+    count = str(len(found) if status == "ok" else counted(found)[status])
+    if not _observed(snapshot, subsystem.kind):
+        status, count = "unknown", ""
     name = slug("n", subsystem.path[1:])
     plain = path == subsystem.path and "node=" not in at
     leaves = [
@@ -207,7 +210,7 @@ def _branch(snapshot: Snapshot, subsystem: Subsystem, path: str, at: str) -> Bra
         title=subsystem.title,
         icon=subsystem.icon,
         status=status,
-        count=len(found) if status == "ok" else counted(found)[status],
+        count=count,
         leaves=tuple(leaves),
         open=path.startswith(subsystem.path) or subsystem.kind == "node",
     )
