@@ -1,4 +1,4 @@
-"""A cluster of real replicas and boards in one process, under one seed: network, time and faults are simulated.
+"""A cluster of real replicas and boards in one process, under one seed; network, time, faults are simulated.
 
 One seed is one schedule. Nothing here sleeps or opens a socket: ``world.run(seconds)`` moves virtual time.
 """
@@ -106,7 +106,7 @@ class Node:
             self.buffer.mark(item, self.world.now, "")
         self.entries.append(item)
 
-    def do(self, effects: list[fx.Effect]) -> None:
+    def do(self, effects: list[fx.Effect]) -> None:  # noqa: C901, PLR0912
         """Carries out effects as the agent does."""
         for effect in effects:
             match effect:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from tests.core.made import LIFE, arrival
 from tocsin.core.lives import Life
 from tocsin.core.messages import MAX_MESSAGE_BYTES, PROTOCOL, Ask, Fill, decode
@@ -86,7 +88,7 @@ def test_an_answer_covers_the_range_in_parts() -> None:
 
     assert 1 == parts[0].first
     assert 40 == parts[-1].last
-    assert all(a.last + 1 == b.first for a, b in zip(parts, parts[1:], strict=False))
+    assert all(a.last + 1 == b.first for a, b in itertools.pairwise(parts))
     assert [2, *range(4, 30)] == [seq for part in parts for seq, _, _ in part.events]
     assert {2_000_000} == {age for part in parts for _, age, _ in part.events}
     assert all(sum(len(body) for *_, body in part.events) <= MAX_MESSAGE_BYTES for part in parts)

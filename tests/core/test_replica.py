@@ -9,6 +9,7 @@ from tocsin.core.event import incarnation_of
 
 
 def cluster(count: int = 3, **settings: float) -> World:
+    """Nodes that have started together and have joined."""
     world = World(count, **settings)  # type: ignore[arg-type]
     world.start()
     world.run(6)
@@ -16,6 +17,7 @@ def cluster(count: int = 3, **settings: float) -> World:
 
 
 def services(world: World, name: str, origin: str) -> list[str]:
+    """What of an origin's services a node has numbered."""
     return [e.sequence for e in world.nodes[name].events(origin) if e.kind == "service"]
 
 
@@ -198,7 +200,7 @@ def test_a_partition_longer_than_the_retention_is_told_as_a_loss_and_the_board_i
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_random_schedules(seed: int) -> None:
+def test_random_schedules(seed: int) -> None:  # noqa: C901, PLR0912
     """Cuts, loss, kills and restarts by seed: in the end all agree, in order, once; no silent loss."""
     world = World(3 + seed % 3, seed)
     chance = world.random
@@ -247,7 +249,7 @@ def test_random_schedules(seed: int) -> None:
         reader.check(node)
 
 
-def act(world: World, lives: list[Node], step: int) -> None:
+def act(world: World, lives: list[Node], step: int) -> None:  # noqa: C901
     """One step of a schedule in which everything happens that may happen to a cluster."""
     chance = world.random
     living = sorted(world.nodes)
@@ -283,8 +285,8 @@ def act(world: World, lives: list[Node], step: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_random_schedules_with_short_retention(seed: int) -> None:
-    """Where events are let go of before they can be fetched, readers are told of a gap and boards are right."""
+def test_random_schedules_with_short_retention(seed: int) -> None:  # noqa: C901
+    """Where events are let go of before they are fetched, readers are told of a gap; boards are right."""
     world = World(3 + seed % 2, seed, retain=2.0 + seed % 3)
     world.network.rail_loss, world.network.rail_delay = {0: 0.05}, {1: 0.01 * (seed % 4)}
     world.start()
@@ -320,7 +322,7 @@ def assert_agreement(world: World) -> None:
     """V1, V10: what any node has of the newest lives, all have, or a marker covers it."""
     for origin in world.names:
         newest = world.nodes[origin].replica.incarnation
-        sent = [s for s in world.published.get(f"{newest:013d}{origin}", [])]
+        sent = list(world.published.get(f"{newest:013d}{origin}", []))
         for name, node in world.nodes.items():
             have = {e.sequence for e in node.events(origin)}
             base = node.bases.get(origin, "")

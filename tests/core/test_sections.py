@@ -101,7 +101,7 @@ def test_a_section_is_whole_when_all_parts_are_here() -> None:
 
 
 def test_parts_that_contradict_each_other_break_nothing() -> None:
-    """A part beyond its number is refused; another number of parts begins anew; what is given up is dropped."""
+    """A part beyond its number is refused; another number of parts begins anew; giving up drops all."""
     made, one = sections(), origin()
     made.want(one, None, 0.0, joining=False)
     with pytest.raises(CodecError):

@@ -23,7 +23,8 @@ def test_what_is_heard_for_a_moment_is_no_twin() -> None:
 
 
 @pytest.mark.parametrize(("message", "mine", "yields"), [
-    (HELLO, 0, True), (announce(5), 0, True), (announce(5), 9, True), (announce(9), 5, False), (HELLO, 5, False),
+    (HELLO, 0, True), (announce(5), 0, True), (announce(5), 9, True), (announce(9), 5, False),
+    (HELLO, 5, False),
 ])  # fmt: skip
 def test_the_newcomer_and_the_younger_yield(message: Announce | Hello, mine: int, yields: bool) -> None:
     """Who listens yields to whoever speaks; of two that live the younger one does."""

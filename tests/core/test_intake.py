@@ -1,0 +1,255 @@
+"""The intake: what holds of all origins, through the replica that is built on it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core.made import LIFE, event
+from tests.simulator import World
+from tocsin.core import effects as fx
+from tocsin.core import messages as ms
+from tocsin.core.bus import Arrival
+from tocsin.core.liveness import MAX_NAMES
+from tocsin.core.messages import decode, encode
+from tocsin.core.replica import Replica
+
+NOW = 1000.0
+
+
+def replica(**more: float) -> Replica:
+    """n1, ready and open, with n2 and n3 configured."""
+    made = Replica("n1", now=NOW, wall_ms=LIFE, names=["n1", "n2", "n3"], **more)  # type: ignore[arg-type]
+    for _ in range(100):
+        made.tick(made._awake_at + 0.05)
+    assert made.ready
+    made.open(made._awake_at)
+    return made
+
+
+def announce(last: int, *, first: int = 1, life: int = LIFE, name: str = "n2", **more: object) -> bytes:
+    """What n2 says."""
+    measures = more.get("measures", {})
+    return encode(
+        ms.Announce,
+        name,
+        life,
+        first,
+        last,
+        1.0,
+        True,
+        more.get("previous", ""),
+        more.get("others", []),
+        measures,
+    )
+
+
+def push(*seqs: int, data: object = None, origin: str = "n2", said: str = "n2") -> bytes:
+    """Events of n2."""
+    made = [(0, event(origin, seq, data=data).body) for seq in seqs]
+    return encode(ms.Events, said, LIFE, seqs[0], made)
+
+
+def meet(made: Replica, **more: object) -> list[fx.Effect]:
+    """n2 is heard for the first time, and gives its section."""
+    now = made._awake_at
+    done = made.receive("n2", announce(0, **more), now)  # type: ignore[arg-type]
+    done += made.tick(now)
+    seq = more.get("first", 1)
+    assert isinstance(seq, int)
+    section = encode(ms.Section, "n2", more.get("life", LIFE), seq - 1, 0, 1, [], {})
+    return done + made.receive("n2", section, now)
+
+
+def lost(effects: list[fx.Effect]) -> list[tuple[int, int]]:
+    """Numbers that were told as lost."""
+    return [(int(e.loss.first[14:]), int(e.loss.last[14:])) for e in effects if isinstance(e, fx.Lose)]
+
+
+def test_who_meets_an_origin_late_tells_its_readers_what_it_cannot_know() -> None:
+    """A reader may come from a node that knew the origin earlier: what was before is a loss, not nothing."""
+    made = replica()
+    assert [(1, 8)] == lost(made.receive("n2", announce(8, first=9), made._awake_at) + meet(made, first=9))
+    other = replica()
+    assert [] == lost(meet(other))
+
+
+def test_identity_and_size_of_an_event_are_checked() -> None:
+    """What claims another origin or number than its message, or is too large, is refused and counted."""
+    made = replica()
+    meet(made)
+    now = made._awake_at
+    for payload in (
+        push(1, origin="n3"),
+        encode(ms.Events, "n2", LIFE, 2, [(0, event("n2", 1).body)]),
+        encode(ms.Events, "n2", LIFE, 1, [(0, b" " * 20_000)]),
+        push(1, said="n3"),
+    ):
+        assert [] == made.receive("n2", payload, now)
+    assert 4 == made.counters["messages_refused"]
+    made.receive("n2", encode(ms.Events, "n2", LIFE, 10**11, [(0, event("n2", 10**11).body)]), now)
+    assert 1 == made.counters["events_quarantined"]
+    assert [1] == [e.arrival.event.seq for e in made.receive("n2", push(1), now) if isinstance(e, fx.Deliver)]
+
+
+def test_origins_that_are_made_up_are_bounded() -> None:
+    """However many somebody announces."""
+    made = replica()
+    meet(made)
+    for start in range(0, MAX_NAMES + 2000, 500):
+        others = [ms.Entry(f"x{number}", LIFE, 1, 1) for number in range(start, start + 500)]
+        made.receive("n2", announce(0, others=others), made._awake_at)
+    assert MAX_NAMES == len(made.origins)
+
+
+def test_memory_is_bounded_by_number_and_by_bytes() -> None:
+    """The origin that holds most gives first; what was let go of cannot be asked for any more."""
+    for bound in ({"max_events": 100}, {"max_bytes": 100_000}):
+        made = replica(**bound)
+        meet(made)
+        for seq in range(1, 200):
+            made.receive("n2", push(seq, data="x" * 1000), made._awake_at)
+        made.tick(made._awake_at + 1.1)
+        life = made.origins["n2"].life
+        assert len(life.events) <= 100
+        assert life.size <= 140_000
+        assert 199 == life.accepted
+
+
+def test_a_hole_that_the_origin_denies_is_degraded_given_up_and_told() -> None:
+    """It is asked for, then told: the section first, then the marker; degradation ends with it."""
+    made = replica()
+    meet(made)
+    now = made._awake_at
+    made.receive("n2", push(3), now)
+    told: list[str] = []
+    asks: list[ms.Ask] = []
+    for _ in range(80):
+        now += 0.05
+        made.receive("n2", announce(3), now)
+        for effect in made.tick(now):
+            if isinstance(effect, fx.Publish):
+                told.append(effect.draft.type)
+            if isinstance(effect, fx.Send) and isinstance(ask := decode(effect.payload), ms.Ask):
+                asks.append(ask)
+    assert (1, 2) == (asks[0].first, asks[0].last)
+    assert "agent.degraded" in told
+    assert ("n2",) == made.degraded()
+    done = made.receive("n2", encode(ms.Fill, "n2", LIFE, 1, 2, []), now) + made.tick(now + 0.05)
+    done += made.receive("n2", encode(ms.Section, "n2", LIFE, 3, 0, 1, [], {}), now + 0.05)
+    done += made.tick(now + 0.1)
+    kinds = [type(effect) for effect in done if not isinstance(effect, fx.Send)]
+    assert [(1, 2)] == lost(done)
+    assert kinds.index(fx.ReplaceSection) < kinds.index(fx.Lose) < kinds.index(fx.Deliver)
+    assert "agent.recovered" in [e.draft.type for e in done if isinstance(e, fx.Publish)]
+
+
+def test_time_in_which_this_node_stood_still_gives_nothing_up() -> None:
+    """A node that was paused for a minute asks before it tells of a loss."""
+    made = replica()
+    meet(made)
+    now = made._awake_at
+    made.receive("n2", push(2), now)
+    made.tick(now + 0.1)
+    late = made.tick(now + 90.0) + made.tick(now + 90.3)
+    assert [] == lost(late)
+    assert ["n2"] == [e.to for e in late if isinstance(e, fx.Send) and isinstance(decode(e.payload), ms.Ask)][
+        :1
+    ]
+
+
+def test_a_forgotten_node_is_gone_and_its_degradation_with_it() -> None:
+    """What others still tell of it does not bring it back."""
+    made = replica()
+    meet(made)
+    now = made._awake_at
+    made.origins["n2"].degraded = True
+    data = {"status": "gone", "attributes": {"state": "forgotten"}}
+    gone = event("n1", 1, "node.forgotten", subject="n2", node="n2", data=data)
+    made.liveness.members["n2"].heard_at = now - 60
+    done = made.local([Arrival(gone, now)], now)
+    assert ["agent.recovered"] == [e.draft.type for e in done if isinstance(e, fx.Publish)]
+    entry = ms.Entry("n2", LIFE, 1, 0)
+    made.receive("n3", announce(0, name="n3", others=[entry]), now)
+    assert "n2" not in made.origins
+
+
+def test_a_report_that_is_no_news_is_no_hole() -> None:
+    """It gets no number, and is counted."""
+    made = replica()
+    meet(made)
+    data = {"status": "failed", "attributes": {"state": "down", "incarnation": 1}}
+    down = event("n2", 1, "node.down", subject="n1", node="n1", data=data)
+    done = made.receive("n2", encode(ms.Events, "n2", LIFE, 1, [(0, down.body)]), made._awake_at)
+    assert [fx.Skip("n2", down.sequence)] == done
+    assert 1 == made.counters["reports_suppressed"]
+
+
+@pytest.mark.parametrize("seed", [1103, 1286, 3185])
+def test_a_restart_after_losses_gets_history_and_section(seed: int) -> None:
+    """A newcomer gets what the others have, what they lost as a marker, and of its own past what they know."""
+    world = World(3, seed, retain=4.0)
+    world.start()
+    world.run(4)
+    for step in range(30):
+        world.emit("n1" if step % 3 else "n3", f"s{step % 5}", "failed" if step % 2 else "ok")
+        world.run(0.4)
+        if step == 10:
+            world.kill("n2")
+            world.disks["n2"].clear()
+            world.network.cut("n3", (0, 1), world.names)
+        if step == 12:
+            world.start("n2")
+        if step == 25:
+            world.network.heal()
+    world.run(5)
+    for name in ("n2", "n3"):
+        mine = {r.key: r.status for r in world.nodes[name].board.section("n1")}
+        assert mine == {r.key: r.status for r in world.nodes["n1"].board.section("n1")}
+
+
+def test_a_new_life_follows_the_old_one_and_what_comes_later_of_that_is_late() -> None:
+    """The old life is left when all that live have announced, or after two seconds, its end told as lost."""
+    made = replica()
+    meet(made)
+    now = made._awake_at
+    made.receive("n2", push(1), now)
+    made.receive("n2", announce(4), now)
+    made.receive("n2", announce(0, life=LIFE + 1), now)
+    done: list[fx.Effect] = []
+    for _ in range(130):
+        now += 0.05
+        done += made.receive("n2", announce(0, life=LIFE + 1), now) + made.tick(now)
+    assert [(2, 4)] == lost(done)
+    assert LIFE + 1 == made.origins["n2"].current
+    late = made.receive("n2", push(2), now)
+    assert [2] == [e.event.seq for e in late if isinstance(e, fx.Late)]
+
+
+def test_history_is_numbered_by_age_when_joining_ends() -> None:
+    """What is lost of it, and what this node's own former life left, is numbered in its place."""
+    made = Replica("n1", now=NOW, wall_ms=LIFE + 5, names=["n1", "n2"])
+    now, done = NOW, list[fx.Effect]()
+    entries = [ms.Entry("n1", LIFE, 1, 4), ms.Entry("n1", LIFE + 1, 1, 0)]
+    for _ in range(60):
+        now += 0.05
+        done += made.receive("n2", announce(3, others=entries), now) + made.tick(now)
+        for effect in list(done):
+            if not isinstance(effect, fx.Send) or effect.to != "n2":
+                continue
+            done.remove(effect)
+            ask = decode(effect.payload)
+            if isinstance(ask, ms.Ask):
+                some = [(seq, 10**6 * seq, event(ask.origin, seq).body) for seq in (1, 3)]
+                fill = encode(ms.Fill, ask.origin, ask.incarnation, 1, 9, some)
+                done += made.receive("n2", fill, now)
+            elif isinstance(ask, ms.AskSection):
+                section = encode(ms.Section, ask.origin, LIFE, 4, 0, 1, [], {"n3": ("down", 4)})
+                done += made.receive("n2", section, now)
+    assert made.ready
+    assert ["n2"] == made.names() or "n2" in made.liveness.members
+    told = [e for e in done if isinstance(e, fx.Deliver | fx.Lose)]
+    assert {("n1", 1), ("n1", 3), ("n2", 1), ("n2", 3)} == {
+        (e.arrival.event.origin, e.arrival.event.seq) for e in told if isinstance(e, fx.Deliver)
+    }
+    assert (2, 2) in lost(done)
+    assert {fx.NodeState("n3"), fx.NodeState("n1")} <= {e for e in done if isinstance(e, fx.NodeState)}
