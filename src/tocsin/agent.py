@@ -21,9 +21,7 @@ import uvloop
 
 from tocsin import __version__, logs
 from tocsin.core.board import Board
-from tocsin.core.buffer import Buffer
 from tocsin.core.bus import Arrival, Bus, Loss
-from tocsin.core.cursor import buffer_id
 from tocsin.core.errors import ConfigError, EventError, TocsinError
 from tocsin.core.event import Draft, Event, report
 from tocsin.core.measures import Measures
@@ -34,7 +32,7 @@ from tocsin.forwarder.forwarder import Forwarder
 from tocsin.generators.desk import DeskOfAgent
 from tocsin.generators.registry import Registration
 from tocsin.generators.supervisor import Supervisor
-from tocsin.parts import generator_settings, make_rails, metrics, web_settings
+from tocsin.parts import generator_settings, make_buffer, make_rails, metrics, web_settings
 from tocsin.server import Server, listen, notify_systemd
 from tocsin.settings import Config
 from tocsin.storage.state import State, StateFile
@@ -73,7 +71,7 @@ class Agent:
         self.recent = Recent()
         self.measures = Measures()
         self.publisher = Publisher(self.cluster, self.name)
-        self.buffer: Buffer | None = self._make_buffer() if config.buffer.enabled else None
+        self.buffer = make_buffer(config, self._state.incarnation) if config.buffer.enabled else None
         self.replica = self._make_replica()
         self._know_from_the_start()
 
@@ -89,17 +87,6 @@ class Agent:
         )
 
     # -- the parts -------------------------------------------------------------------------
-
-    def _make_buffer(self) -> Buffer:
-        # The incarnation is not known yet; what makes the id new is the same wall clock.
-        life = max(self._state.incarnation + 1, round(time.time() * 1000))
-        limits = self.config.buffer
-        return Buffer(
-            buffer_id(self.cluster, self.name, life),
-            retain=limits.retain,
-            max_events=limits.max_events,
-            max_bytes=limits.max_bytes,
-        )
 
     def _make_replica(self) -> Replica:
         return Replica(
@@ -139,16 +126,18 @@ class Agent:
     def _to_board(self, item: Arrival | Loss) -> None:
         if isinstance(item, Arrival):
             self.board.fold(item.event)
+            if item.event.type == "node.forgotten":
+                self.measures.forget(item.event.node)
 
     def _to_buffer(self, item: Arrival | Loss) -> None:
-        now, wall = self.now(), self.wall()
-        number = 0
-        if self.buffer is not None:
-            if isinstance(item, Loss):
+        now, wall, number = self.now(), self.wall(), 0
+        if isinstance(item, Loss):
+            if self.buffer is not None:
                 self.buffer.mark(item, now, wall)
-            else:
-                number = self.buffer.append(item, now, wall)
-        if isinstance(item, Arrival):
+            return
+        if self.buffer is not None:
+            number = self.buffer.append(item, now, wall)
+        if number or self.buffer is None:
             self.recent.add(number, item.event, wall)
 
     def _to_log(self, item: Arrival | Loss) -> None:
@@ -183,7 +172,7 @@ class Agent:
             log.error("an event of this node was refused", type=draft.type, subject=draft.subject, why=error)
 
     def _measure(self, values: Mapping[str, float]) -> None:
-        self.replica.measures = {name: round(value, 3) for name, value in values.items()}
+        self.replica.measures |= {name: round(value, 3) for name, value in values.items()}
         self.measures.add(self.name, values, time.time())
 
     # -- what the forwarder needs (tocsin.forwarder.forwarder.Host) --------------------------

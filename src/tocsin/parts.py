@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 
+from tocsin.core.buffer import Buffer
+from tocsin.core.cursor import buffer_id
 from tocsin.core.publisher import Publisher
 from tocsin.forwarder.forwarder import Forwarder
 from tocsin.forwarder.rail import Rail
@@ -14,11 +17,22 @@ from tocsin.forwarder.zenoh import ZenohRail
 from tocsin.settings import Config
 from tocsin.web.node import Settings
 
-__all__ = ["generator_settings", "make_rails", "metrics", "web_settings"]
+__all__ = ["generator_settings", "make_buffer", "make_rails", "metrics", "web_settings"]
 
 Metrics: TypeAlias = Mapping[str, float | Mapping[str, float]]
 
 _RAIL_COUNTERS = ("opened", "sent", "sent_bytes", "received", "received_bytes", "dropped_out", "dropped_in")
+
+
+def make_buffer(config: Config, former_life: int) -> Buffer:
+    """The buffer, in memory. Its id is new in each life: wall time, or more than the former incarnation."""
+    life = max(former_life + 1, round(time.time() * 1000))
+    return Buffer(
+        buffer_id(config.cluster.name, config.node.name, life),
+        retain=config.buffer.retain,
+        max_events=config.buffer.max_events,
+        max_bytes=config.buffer.max_bytes,
+    )
 
 
 def make_rails(config: Config) -> list[Rail]:
