@@ -186,7 +186,7 @@ def test_a_report_that_is_no_news_is_no_hole() -> None:
 
 @pytest.mark.parametrize("seed", [1103, 1286, 3185])
 def test_a_restart_after_losses_gets_history_and_section(seed: int) -> None:
-    """A newcomer gets what the others have, what they lost as a marker, and of its own past what they know."""
+    """A newcomer gets what the others have, what they lost as a marker, and of its own past what they know."""  # noqa: E501
     world = World(3, seed, retain=4.0)
     world.start()
     world.run(4)
