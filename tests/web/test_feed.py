@@ -247,7 +247,11 @@ async def test_seen_in_full_on_request() -> None:
     node.happen("service.failed")
 
     assert (await ask(node, f"?after={ID}:1")).json()["seen"] == {"node1": s(1)}
-    assert (await ask(node, f"?after={ID}:1&seen=full")).json()["seen"] == {"node1": s(1), "node2": s(4)}
+    full = {"node1": s(1), "node2": s(4)}
+    assert (await ask(node, f"?after={ID}:1&seen=full")).json()["seen"] == full
+    for wait in ("", "&wait=0.01"):
+        up_to_date = await ask(node, f"?after={ID}:2&seen=full{wait}")
+        assert up_to_date.json()["seen"] == full
 
 
 async def test_degraded_nodes_are_named() -> None:
@@ -524,12 +528,14 @@ async def test_who_leaves_frees_its_slot() -> None:
 
 
 async def test_a_node_that_stops_answers_first() -> None:
-    """At shutdown held polls are answered at once, and later ones are not held."""
+    """At shutdown held polls are sent to another node at once, and later ones are not held."""
     node = Node()
     held = asyncio.create_task(ask(node, f"?after={ID}:0&wait=20"))
     await asyncio.sleep(0.05)
 
     node.app.close()
     async with asyncio.timeout(1):
-        assert (await held).status_code == 204
-        assert (await ask(node, f"?after={ID}:0&wait=20")).status_code == 204
+        answer = await held
+        assert (503, "1") == (answer.status_code, answer.headers["retry-after"])
+        assert (await ask(node, f"?after={ID}:0&wait=20")).status_code == 503
+        assert (await ask(node, f"?after={ID}:0")).status_code == 204

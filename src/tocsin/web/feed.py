@@ -121,17 +121,22 @@ class Feed:
             and cursor.number == buffer.last
             and cursor.buffer == buffer.id
             and not query.wait
+            and not query.full_seen
             and b"batch" not in accept
         ):
             await self._send_idle(scope["query_string"], buffer, send, extra)
             return
         if query.wait and cursor is not None:
             found = self.find(buffer, query)
-            if isinstance(found, Page) and not found.entries and not found.more and self.holding.free:
+            if isinstance(found, Page) and not found.entries and not found.more:
                 number = found.cursor.number
-                if not await self.holding.wait(query.interests, number, query.wait, receive):
+                if self.holding.free and not await self.holding.wait(
+                    query.interests, number, query.wait, receive
+                ):
                     self.answers["left"] += 1
                     return
+                if self.holding.closed and number == buffer.last:
+                    raise not_ready("this node is being stopped")  # a monitor then asks another at once
         await self._send_found(scope["query_string"], query, buffer, send, extra, b"batch" in accept)
 
     def ready(self) -> Buffer:
@@ -232,6 +237,8 @@ class Feed:
         """Whether the reader is where it was: 204. Where it begins it is told its position in full."""
         if query.seen is not None:
             return not page.seen and not page.more
+        if query.full_seen:
+            return False
         return query.cursor is not None and query.cursor == page.cursor and not page.more
 
     # -- resume --------------------------------------------------------------------------------
