@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from tocsin.core.publisher import Publisher
 from tocsin.core.recent import Recent
 from tocsin.core.replica import Replica
 from tocsin.forwarder.forwarder import Forwarder
+from tocsin.forwarder.zenoh import left_behind
 from tocsin.generators.desk import DeskOfAgent
 from tocsin.generators.registry import Registration
 from tocsin.generators.supervisor import Supervisor
@@ -382,7 +384,7 @@ def run(config: Config) -> int:
         return await Agent(config).run()
 
     try:
-        return uvloop.run(main())
+        code = uvloop.run(main())
     except ConfigError:
         raise
     except TocsinError as error:
@@ -390,3 +392,6 @@ def run(config: Config) -> int:
         return 1
     finally:
         logs.shutdown()
+    if left_behind():
+        os._exit(code)  # a rail hangs in its engine, which would abort at the interpreter's end
+    return code
