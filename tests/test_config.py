@@ -295,8 +295,8 @@ def test_all_errors_are_told(wrong):
             ),
         ),
         (
-            "[buffer]\nretain = 2",
-            "2: feed.poll_interval: is 2 and must be below buffer.retain, which is 2 (change one of them)",
+            "[buffer]\nretain = 2\n[feed]\npoll_interval = 3",
+            "4: feed.poll_interval: is 3 and must be below buffer.retain, which is 2 (change one of them)",
         ),
     ],
 )
@@ -394,3 +394,8 @@ def test_default_values_are_right(read):
     )
 
     assert read(text) == read()
+
+
+def test_the_shortest_retention_needs_no_other_setting(read):
+    """``--retain 2`` alone is right: the default of the poll interval is made to fit."""
+    assert read("[buffer]\nretain = 2").buffer.retain == 2

@@ -13,7 +13,6 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +28,7 @@ from tocsin.core.measures import Measures
 from tocsin.core.publisher import Publisher
 from tocsin.core.recent import Recent
 from tocsin.core.replica import Replica
+from tocsin.core.walltime import WallTime
 from tocsin.forwarder.forwarder import Forwarder
 from tocsin.forwarder.zenoh import left_behind
 from tocsin.generators.desk import DeskOfAgent
@@ -64,6 +64,7 @@ class Agent:
         self._first_start = not self._state.stamp
         self._ready_at: float | None = None
         self._clash = ""
+        self._wall = WallTime()
         self._saved_at = self.now()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -185,7 +186,7 @@ class Agent:
 
     def wall(self) -> str:
         """Wall time, RFC 3339 UTC with microseconds; for people only."""
-        return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return self._wall.text(time.time_ns())
 
     def base(self, origin: str, sequence: str) -> None:
         """Nothing of ``origin`` up to and including ``sequence`` is held here."""

@@ -261,7 +261,8 @@ class _Reading:
 
     def _check_together(self, values: Mapping[str, Any], rails: Sequence[Rail]) -> None:
         self._check_order(values, "generators.storage.filling", "generators.storage.full")
-        self._check_order(values, "feed.poll_interval", "buffer.retain")
+        if "feed.poll_interval" in self._given:  # the default is made to fit
+            self._check_order(values, "feed.poll_interval", "buffer.retain")
         self._check_twice(rails)
         if not values["node.allow_anonymous"]:
             self._check_loopback(values["node.listen"], rails)

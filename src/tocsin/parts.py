@@ -57,7 +57,9 @@ def web_settings(config: Config) -> Settings:
         wait_slots=feed.wait_slots,
         shared_cache_seconds=feed.shared_cache_seconds,
         cors_origins=tuple(feed.cors_origins),
-        poll_interval=feed.poll_interval,
+        # Two polls fit into the retention, also of readers who found no slot and come half as often.
+        poll_interval=min(feed.poll_interval, config.buffer.retain / 4),
+        poll_wait=min(20.0, config.buffer.retain / 2),
         hosts=tuple(feed.hosts),
     )
 
