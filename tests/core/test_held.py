@@ -117,3 +117,11 @@ def test_what_is_gone_is_not_kept() -> None:
 
     assert len(held.entries) < 500
     assert held.entries[held.head].sequence == s(1101)
+
+
+def test_a_former_life_is_remembered_as_a_whole() -> None:
+    """What a restored buffer had let go of before is told as one: it is not known any more which was when."""
+    held = filled(3)
+    held.forget(2, s(2))
+
+    assert held.lost_after(1) == (s(1), s(2))

@@ -109,3 +109,20 @@ def test_memory_is_bounded_by_shedding() -> None:
 def test_the_sequence_of_a_number() -> None:
     """Life and number, as in the event itself."""
     assert arrival("n1", 7).event.sequence == life().sequence(7)
+
+
+def test_what_was_handed_on_in_a_former_life() -> None:
+    """It is held for repair, not handed on again, and what follows it is a hole as soon as it is known of."""
+    made = Life("n1", LIFE, 0)
+    made.take_back(arrival("n1", 4))
+    made.take_back(arrival("n1", 6))
+    made.reach(7)
+    assert (4, 7, 7) == (made.first_held, made.accepted, made.known)
+    assert [4, 6] == [seq for seq, _ in made.held(1, 9)]
+    assert [] == handed_on(made)
+    made.learn(9, 1.0)
+    assert [(8, 9)] == made.holes(3)
+
+    nothing = Life("n1", LIFE, 0)
+    nothing.reach(7)
+    assert (8, 7, False) == (nothing.first_held, nothing.accepted, nothing.missing)

@@ -111,9 +111,7 @@ class Buffer:
         )
         if self._now - arrival.born > self.retain:
             heappush(self._aged, (arrival.born + 2 * self.retain, number))
-        while len(self) > self.max_events or self.bytes > self.max_bytes:
-            if not self._relieve():
-                break
+        self._keep_to_limits()
         return number
 
     def mark(self, loss: Loss, now: float, recordedtime: str) -> int:
@@ -341,6 +339,11 @@ class Buffer:
             self.bytes -= self._held[entry.origin].pop()
         else:
             self._holes -= 1
+
+    def _keep_to_limits(self) -> None:
+        while len(self) > self.max_events or self.bytes > self.max_bytes:
+            if not self._relieve():
+                break
 
     def _relieve(self) -> bool:
         """The oldest event of the origin that holds most goes; False if there is no event at all."""

@@ -121,6 +121,10 @@ class Held:
             del self.entries[: self.head]
             self.head = 0
 
+    def forget(self, gone: int, gone_to: str) -> None:
+        """A former life held entries up to these, which are not retained; it is not known which."""
+        self.gone, self.gone_to, self._forgotten = gone, gone_to, gone
+
     def lost_after(self, number: int) -> tuple[str, str]:
         """First and last sequence of what a reader at ``number`` can no longer get from before the window.
 

@@ -80,6 +80,21 @@ class Life:
             self.attempts = 0
             self.denied.clear()
 
+    def take_back(self, arrival: Arrival) -> None:
+        """Takes in the next event that was numbered before this agent began; it is not handed on again."""
+        seq = arrival.event.seq
+        if not self.events:
+            self.first_held = seq
+        self.events[seq] = arrival
+        self.size += len(arrival.event.body)
+        self.accepted = self.known = seq
+
+    def reach(self, seq: int) -> None:
+        """Everything up to ``seq`` was handed on before this agent began, or is no news."""
+        if not self.events:
+            self.first_held = seq + 1
+        self.accepted = self.known = max(self.known, seq)
+
     # -- handing on ------------------------------------------------------------
 
     def ready(self) -> Iterator[Arrival]:
