@@ -173,6 +173,16 @@ async def test_nodes_that_join_later_are_known() -> None:
         assert "access-control-allow-origin" in (await http.get("/livez", headers=origin)).headers
 
 
+async def test_a_cluster_on_loopback_is_also_localhost() -> None:
+    """A page opened as localhost goes on from another node of the same machine; no other port does."""
+    node = Node()
+    node.known = {**node.known, "node3": "http://127.0.0.1:8342"}
+    async with client(node) as http:
+        for origin, known in (("http://localhost:8342", True), ("http://localhost:8343", False)):
+            answer = await http.get("/livez", headers={"origin": origin})
+            assert known == ("access-control-allow-origin" in answer.headers)
+
+
 @pytest.mark.parametrize("path", [path for path in PATHS if path != EVENTS])
 async def test_every_answer_is_dressed(path: str) -> None:
     """Errors, static files and the API have the headers that browsers obey."""

@@ -141,7 +141,9 @@ class Guard:
         return self._urls
 
     def _of_cluster(self, origin: str) -> bool:
-        return any(origin == origin_of(url) for url in self._cluster().values())
+        origins = {origin_of(url) for url in self._cluster().values()}
+        # A cluster on loopback addresses is opened as localhost just as well.
+        return origin in origins or origin.replace("://localhost:", "://127.0.0.1:", 1) in origins
 
     def _cors(self, origin: bytes) -> tuple[tuple[bytes, bytes], ...]:
         text = origin.decode("latin-1")
