@@ -107,3 +107,16 @@ def test_former_lives_go_once_they_hold_nothing() -> None:
     assert [1, 2] == sorted(origin.lives)
     origin.prune(6.0)
     assert [2] == sorted(origin.lives)
+
+
+def test_the_board_is_true_where_nothing_is_waited_for() -> None:
+    """Up to what has been handed on; not while a section is waited for or could not be had."""
+    made = Origin("n1")
+    assert made.true_at is None
+    made.begin(7, 0.0)
+    made.fresh = False
+    assert (7, 0) == made.true_at
+    made.doubtful = True
+    assert made.true_at is None
+    made.doubtful, made.gate = False, Gate(1.0)
+    assert made.true_at is None

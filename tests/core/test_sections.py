@@ -140,6 +140,18 @@ def test_a_section_that_is_too_old_is_not_used() -> None:
     assert [] == list(made.use(one, whole, joining=False))
 
 
+def test_a_section_must_contain_what_cannot_be_had() -> None:
+    """A newcomer begins behind a base; a section from before it would lack what lies between."""
+    made, one = sections(), origin()
+    made.want(one, None, 0.0, joining=True, base=sequence_of(LIFE, 4))
+    old = made.assemble("n2", part(3), one, joining=True)
+    assert old is not None
+    assert [] == list(made.use(one, old, joining=True))
+    whole = made.assemble("n2", part(4), one, joining=True)
+    assert whole is not None
+    assert 1 == len(list(made.use(one, whole, joining=True)))
+
+
 def test_a_newcomer_waits_for_sections_and_learns_the_members() -> None:
     """What is lost while it joins is numbered with its history, but the section must contain it."""
     made, one = sections(), origin()

@@ -136,7 +136,7 @@ class Intake:
             loss = Loss(origin.name, first, sequence)
         elif sequence:
             self._out.append(Base(origin.name, sequence))
-        self._sections.want(origin, loss, now, joining=not self.ready)
+        self._sections.want(origin, loss, now, joining=not self.ready, base=sequence)
 
     def _advance(self, origin: Origin, now: float) -> None:
         """Hands on all that is next in order, and moves on to the next life where one is over."""

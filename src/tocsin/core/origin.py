@@ -114,6 +114,13 @@ class Origin:
         return not life.missing and told_by_all(self.superseded_at)
 
     @property
+    def true_at(self) -> tuple[int, int] | None:
+        """The incarnation and number up to which this node's board has all of it; None: not known here."""
+        if self.fresh or self.gate is not None or self.doubtful:
+            return None
+        return self.current, self.life.accepted
+
+    @property
     def quiet(self) -> bool:
         """Whether the passing of time alone changes nothing here."""
         if self.gate is not None or self.doubtful or self.degraded or self.superseded_at is not None:

@@ -353,11 +353,14 @@ class Replica(Intake):
             life.asked_at = float("-inf")  # it goes on: ask for the next range at once
 
     def _on_ask_section(self, sender: str, message: AskSection, now: float) -> None:
-        if message.origin == self.me and not self.opened:
-            return
-        own = (self.incarnation, self.own.known) if message.origin == self.me else None
+        origin = self.origins.get(message.origin)
+        true_at = origin.true_at if origin and self.ready else None
+        if message.origin == self.me:
+            true_at = (self.incarnation, self.own.known) if self.opened else None
+        elif origin is not None and origin.doubtful:
+            return  # events are missing in it, though its stamp has moved on
         told = self.liveness.told()
-        for part in self._sections.answer(sender, message, own, told):
+        for part in self._sections.answer(sender, message, true_at, told):
             self._out.append(Send(part, sender))
 
     def _on_section(self, sender: str, message: Section, now: float) -> None:

@@ -56,9 +56,12 @@ class Sections:
 
     # -- asking ----------------------------------------------------------------------
 
-    def want(self, origin: Origin, loss: Loss | None, now: float, *, joining: bool) -> None:
-        """From now on the origin waits for its section (while joining only the joining waits)."""
-        stamp = loss.last if loss else sequence_of(origin.current, 0)
+    def want(self, origin: Origin, loss: Loss | None, now: float, *, joining: bool, base: str = "") -> None:
+        """From now on the origin waits for its section (while joining only the joining waits).
+
+        The section must contain the loss, and all up to ``base``, of which nothing can be had.
+        """
+        stamp = max(base, loss.last if loss else sequence_of(origin.current, 0))
         gate = Gate(now + SECTION_PATIENCE, loss, stamp)
         if joining:
             gate.loss = None  # it is numbered with the rest of history, when the joining ends
@@ -167,16 +170,19 @@ class Sections:
         self,
         sender: str,
         ask: AskSection,
-        own: tuple[int, int] | None,
+        true_at: tuple[int, int] | None,
         members: dict[str, tuple[str, int]],
     ) -> Iterator[bytes]:
-        """The parts of a section that is here. ``own``: it is this node's, true at (incarnation, seq)."""
+        """The parts of a section that is here, true at (incarnation, seq); None: at its stamp, if it has one.
+
+        What was no news here is not folded and moves no stamp: the section is true beyond it.
+        """
         if not self._repair.first_time(sender, -ask.number):
             return
         stamp, resources = self._section(ask.origin)
-        if own is None and not stamp:
+        if true_at is None and not stamp:
             return
-        incarnation, seq = own or (incarnation_of(stamp), seq_of(stamp))
+        incarnation, seq = true_at or (incarnation_of(stamp), seq_of(stamp))
         parts: list[list[dict[str, object]]] = [[]]
         size = 0
         for resource in resources_to_wire(resources):
