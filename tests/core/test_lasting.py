@@ -109,7 +109,7 @@ def test_cursors_go_on_up_to_what_was_recovered() -> None:
 
 
 def test_a_reader_that_lost_its_seen_resumes_at_its_cursor() -> None:
-    """With nothing but a cursor of this life or the former one a reader goes on there, else from the start."""
+    """With a cursor alone, of this life or the former one, a reader goes on there, else from the start."""
     buffer, _ = filled("a1", "a2")
     after = restored(buffer.snapshot())
 

@@ -7,7 +7,7 @@ ended without saying so are good up to the last number that was recovered (``pri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from heapq import heappush
 from typing import Any
 
@@ -50,7 +50,9 @@ class LastingBuffer(Buffer):
     origin that changed without a number. It must not raise.
     """
 
-    def __init__(self, id: str, *, keep: Callable[[Entry | Marks], None] | None = None, **limits: Any) -> None:
+    def __init__(
+        self, id: str, *, keep: Callable[[Entry | Marks], None] | None = None, **limits: Any
+    ) -> None:
         super().__init__(id, **limits)
         self.keep = keep
         #: Former ids of this buffer, each with the last number whose cursor is a position here.
