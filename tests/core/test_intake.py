@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.core.made import LIFE, event
@@ -253,3 +255,92 @@ def test_history_is_numbered_by_age_when_joining_ends() -> None:
     }
     assert (2, 2) in lost(done)
     assert {fx.NodeState("n3"), fx.NodeState("n1")} <= {e for e in done if isinstance(e, fx.NodeState)}
+
+
+def restarted(held: dict[str, list[int]], **more: int) -> Replica:
+    """n1 begins again, with these events of former lives in its buffer."""
+    made = Replica("n1", now=NOW, wall_ms=LIFE + 5, names=["n1", "n2"], **more)  # type: ignore[arg-type]
+    arrivals = [Arrival(event(name, seq), NOW - 9) for name, seqs in held.items() for seq in seqs]
+    made.restore(arrivals, {name: event(name, seqs[-1]).sequence for name, seqs in held.items()}, NOW)
+    return made
+
+
+def join(made: Replica, announced: bytes, *, holds: Sequence[int]) -> list[fx.Effect]:
+    """n2 announces, and answers what it is asked for as far as it holds it, until n1 is ready."""
+    now, done = NOW, list[fx.Effect]()
+    for _ in range(100):
+        now += 0.05
+        out = made.receive("n2", announced, now) + made.tick(now)
+        for effect in out:
+            if not isinstance(effect, fx.Send) or effect.to != "n2":
+                continue
+            ask = decode(effect.payload)
+            if isinstance(ask, ms.Ask):
+                some = [(seq, 1000, event("n2", seq).body) for seq in holds if ask.origin == "n2"]
+                fill = encode(ms.Fill, ask.origin, ask.incarnation, 1, 99, some)
+                done += made.receive("n2", fill, now)
+            elif isinstance(ask, ms.AskSection):
+                done += made.receive("n2", encode(ms.Section, "n2", LIFE, 99, 0, 1, [], {}), now)
+        done += out
+    assert made.ready
+    return done
+
+
+def told(effects: list[fx.Effect]) -> list[str]:
+    """What was handed on, as origin and number."""
+    found = [e.arrival.event for e in effects if isinstance(e, fx.Deliver)]
+    return [f"{each.origin}:{each.seq}" for each in found]
+
+
+def test_what_the_buffer_kept_is_not_numbered_again() -> None:
+    """After a restart only what came in between is fetched, and the board section with it."""
+    made = restarted({"n2": [3, 4, 5]})
+    done = join(made, announce(8), holds=range(1, 9))
+
+    assert ["n2:6", "n2:7", "n2:8"] == told(done)
+    assert [] == lost(done)
+    assert 1 == sum(isinstance(e, fx.ReplaceSection) for e in done)
+    assert not any(isinstance(e, fx.Base) for e in done)
+
+
+def test_what_came_in_between_and_is_gone_is_told_as_lost() -> None:
+    """Who read this node's buffer before the restart goes on: what nobody holds any more is no secret."""
+    done = join(restarted({"n2": [3, 4, 5]}), announce(8, first=8), holds=[8])
+
+    assert [(6, 7)] == lost(done)
+    assert ["n2:8"] == told(done)
+
+
+def test_the_end_of_the_own_former_life_is_lost_if_the_buffer_lacks_it() -> None:
+    """The state directory knows how far that life came; the new one is younger than both."""
+    made = restarted({"n1": [1, 2]}, stored_incarnation=LIFE, stored_last=4)
+    done = join(made, announce(0), holds=[])
+    assert [(3, 4)] == lost(done)
+    assert LIFE + 5 <= made.incarnation
+
+    later = restarted({"n1": [1, 2]}, stored_incarnation=LIFE + 9, stored_last=1)
+    assert [(1, 1)] == lost(join(later, announce(0), holds=[]))
+    assert LIFE + 9 < later.incarnation
+
+
+def test_what_the_buffer_kept_can_be_asked_for() -> None:
+    """An event that any living node holds reaches every living node, also after that node's restart."""
+    made = restarted({"n3": [3, 4, 5]})
+    join(made, announce(0), holds=[])
+    out = made.receive("n2", encode(ms.Hello, "n2"), made._awake_at)
+    said = [decode(each.payload) for each in out if isinstance(each, fx.Send)]
+    assert any(isinstance(a, ms.Announce) and ms.Entry("n3", LIFE, 3, 5) in a.others for a in said)
+
+    out = made.receive("n2", encode(ms.Ask, 7, "n3", LIFE, 1, 9), made._awake_at)
+    fills = [decode(each.payload) for each in out if isinstance(each, fx.Send)]
+    assert [3, 4, 5] == [seq for fill in fills if isinstance(fill, ms.Fill) for seq, _, _ in fill.events]
+
+
+def test_a_node_that_was_forgotten_is_not_brought_back() -> None:
+    """What the buffer kept of a node from before its removal makes no origin again."""
+    made = Replica("n1", now=NOW, wall_ms=LIFE + 5, names=["n1", "n2", "n3"])
+    forgotten = event("n2", 1, "node.forgotten", subject="n3", node="n3")
+    arrivals = [Arrival(event("n3", 1, life=0), NOW - 9), Arrival(forgotten, NOW - 8)]
+    made.restore(arrivals, {"n3": event("n3", 1, life=0).sequence, "n2": forgotten.sequence}, NOW)
+
+    assert ["n2"] == list(made.origins)

@@ -8,7 +8,7 @@ numbered at the end of joining (DESIGN.md section 5, receive and board sections)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from tocsin.core.board import Resource
@@ -104,6 +104,35 @@ class Intake:
         if event.origin != life.origin or event.sequence != life.sequence(seq):
             raise CodecError("an event with another identity than its message says")
         life.add(seq, Arrival(event, now - max(age, 0) / 1e6), now)
+
+    # -- what outlived the agent -----------------------------------------------------------
+
+    def restore(self, arrivals: Iterable[Arrival], seen: Mapping[str, str], now: float) -> None:
+        """What this node's own buffer holds of former lives, oldest first; before anything else.
+
+        It is not numbered again; others may ask for it; and what is missing behind it is asked for as any
+        hole, so that who reads on is told what cannot be had. ``seen``: the last sequence of each origin.
+        """
+        for arrival in arrivals:
+            self._judge(arrival.event, now, past=True)
+            self._past(arrival.event.sequence, arrival.event.origin).take_back(arrival)
+        for name, sequence in seen.items():
+            if not self.liveness.buried(name, incarnation_of(sequence)):
+                self._past(sequence, name).reach(seq_of(sequence))
+        if self.me in seen:
+            # The state directory may know of more than the buffer could keep.
+            self._told_of_me = max(self._told_of_me, (incarnation_of(seen[self.me]), seq_of(seen[self.me])))
+            self._past(sequence_of(*self._told_of_me), self.me).learn(self._told_of_me[1], now)
+        for origin in self.origins.values():
+            origin.current, origin.fresh = max(origin.lives), False
+            if origin.name != self.me:
+                base = origin.life.sequence(origin.life.accepted)
+                self._sections.want(origin, None, now, joining=True, base=base)
+
+    def _past(self, sequence: str, name: str) -> Life:
+        origin = self.origins.setdefault(name, Origin(name))
+        incarnation = incarnation_of(sequence)
+        return origin.lives.setdefault(incarnation, Life(name, incarnation, 0))
 
     # -- lives ---------------------------------------------------------------------------
 
