@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import psutil
 
-__all__ = ["Agents", "pause"]
+__all__ = ["Agents", "free_port", "pause"]
 
 #: Waits so many seconds.
 pause = threading.Event().wait
@@ -32,7 +32,10 @@ def free_port(host: str) -> int:
 class Agents:
     """``count`` agents; use as a context manager. Node ``0`` is ``node1``."""
 
-    def __init__(self, directory: Path, count: int = 3, *, rails: int = 2, settings: str = "") -> None:
+    def __init__(
+        self, directory: Path, count: int = 3, *, rails: int = 2, settings: str = "", embedded: int = 0
+    ) -> None:
+        """``embedded``: so many of the last nodes are not started here; :meth:`rails` is for them."""
         self.urls = [f"http://127.0.0.1:{free_port('127.0.0.1')}" for _ in range(count)]
         ends = [
             [
@@ -43,7 +46,9 @@ class Agents:
         ]
         self.processes: list[subprocess.Popen[bytes]] = []
         self.client = httpx.Client(trust_env=False, timeout=30)
-        for node in range(count):
+        self._ends = ends
+        self.urls = self.urls[: count - embedded]
+        for node in range(count - embedded):
             flags = [word for rail in range(rails) for word in ("--rail", _rail(ends, node, rail))]
             config = directory / f"node{node + 1}.toml"
             config.write_text(f'[log]\nlevel = "warning"\n{settings}')
@@ -62,7 +67,9 @@ class Agents:
         end = time.monotonic() + 30
         for url in self.urls:
             while not self._ready(url):
-                assert time.monotonic() < end, f"{url} is not ready"
+                if time.monotonic() > end:
+                    self.stop()
+                    raise RuntimeError(f"{url} is not ready")
                 pause(0.1)
         return self
 
@@ -75,11 +82,19 @@ class Agents:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends all agents."""
         for process in self.processes:
             process.terminate()
         for process in self.processes:
             process.wait(10)
         self.client.close()
+
+    def rails(self, node: int) -> list[str]:
+        """What ``--rail`` is for a node: its own endpoint and those of the others."""
+        return [_rail(self._ends, node, rail) for rail in range(len(self._ends[node]))]
 
     def emit(self, node: int, events: list[dict[str, Any]]) -> None:
         """Publishes a batch at a node."""
