@@ -76,7 +76,7 @@ def test_who_meets_an_origin_late_tells_its_readers_what_it_cannot_know() -> Non
 
 
 def test_identity_and_size_of_an_event_are_checked() -> None:
-    """What claims another origin or number than its message, or is too large, is refused and counted."""
+    """What claims another origin, node or number than its message, or is too large, is refused and counted."""  # noqa: E501
     made = replica()
     meet(made)
     now = made._awake_at
@@ -88,6 +88,9 @@ def test_identity_and_size_of_an_event_are_checked() -> None:
     ):
         assert [] == made.receive("n2", payload, now)
     assert 4 == made.counters["messages_refused"]
+    of_another = event("n2", 1, node="n3").body
+    assert [] == made.receive("n2", encode(ms.Events, "n2", LIFE, 1, [(0, of_another)]), now)
+    assert 5 == made.counters["messages_refused"]
     made.receive("n2", encode(ms.Events, "n2", LIFE, 10**11, [(0, event("n2", 10**11).body)]), now)
     assert 1 == made.counters["events_quarantined"]
     assert [1] == [e.arrival.event.seq for e in made.receive("n2", push(1), now) if isinstance(e, fx.Deliver)]

@@ -201,3 +201,66 @@ def test_a_newcomer_learns_what_was_told() -> None:
     assert ("unknown", {"state": "left", "incarnation": 7}) == (found.status, found.attributes)
     myself = made.resource("n1", "now", 9)
     assert ("ok", {"state": "up", "incarnation": 9}) == (myself.status, myself.attributes)
+
+
+def test_what_others_hear_is_no_worse_than_suspect() -> None:
+    """They are asked in time; who hears it keeps it from being called down, told once, in its own words."""
+    made = liveness(names=("n1", "n2"))
+    made.heard("n2", 7, 1.0)
+    reports(made, 1.0)
+    assert {} == made.silent(4.9, 1.0)
+    assert [("n2", "node.suspect")] == reports(made, 5.0)
+    [(name, every)] = made.silent(5.1, 1.0).items()
+    assert ("n2", True) == (name, every < 1.0)
+    made.others_hear("n2", 7, 5.0)
+    made.others_hear("n9", 7, 5.0)
+    assert {"n2": 1.0} == made.silent(5.2, 1.0)
+    [draft] = made.tick(6.1, 1.0)
+    assert ("node.suspect", "indirect") == (draft.type, draft.data["attributes"]["path"])
+    assert "no direct path from n1 to n2" in draft.data["summary"]
+    apart = event("n1", 9, draft.type, subject="n2", node="n2", data=draft.data)
+    assert made.accept(apart, 6.1, 1.0)
+    assert not made.accept(apart, 6.1, 1.0)
+    assert {"n2": ("suspect", 7)} == made.told()
+    assert {"state": "suspect", "incarnation": 7, "path": "indirect"} == made.resource("n2", "").attributes
+    assert [] == reports(made, 8.0)
+    assert not made.accept(told("n3", "down", "n2"), 8.0, 1.0), "others hear it"
+    assert [] == reports(made, 9.9), "silent for them too, but not for long enough"
+    assert [("n2", "node.down")] == reports(made, 10.0)
+    assert {"n2": 10.0} == made.silent(10.0, 1.0)
+
+
+def test_what_others_heard_before_it_was_called_down_does_not_bring_it_back() -> None:
+    """But a later sign of life does; of an older life, or of one that left, their word counts for nothing."""
+    made = liveness(names=("n1", "n2"))
+    made.heard("n2", 7, 1.0)
+    reports(made, 1.0)
+    assert made.accept(told("n3", "down", "n2"), 6.0, 1.0)
+    made.others_hear("n2", 7, 5.9)
+    assert [] == reports(made, 6.1)
+    assert not made.accept(told("n3", "suspect", "n2"), 6.2, 1.0)
+    made.others_hear("n2", 6, 9.0)
+    assert [] == reports(made, 9.2)
+    made.others_hear("n2", 8, 9.0)
+    assert [("n2", "node.suspect")] == [(d.node, d.type) for d in made.tick(9.3, 1.0)]
+    made.heard("n2", 9, 9.4)
+    assert [("n2", "node.up")] == reports(made, 9.4)
+    assert made.accept(told("n3", "left", "n2", 9), 20.0, 1.0)
+    made.others_hear("n2", 9, 20.0)
+    assert {} == made.silent(30.0, 1.0)
+
+
+def test_a_node_tells_what_it_hears() -> None:
+    """The life and the age; negative for one that it never heard or that said goodbye."""
+    made = liveness()
+    made.heard("n2", 7, 1.0)
+    made.heard("n3", 7, 1.0)
+    made.goodbye("n3", 7)
+    assert [(7, 0.5), (0, -1.0), (0, -1.0)] == [made.age(name, 1.5) for name in ("n2", "n3", "n9")]
+
+
+def test_a_name_that_others_hear_is_not_removed() -> None:
+    """However long there is no direct path to it."""
+    made = liveness(names=("n1",), seen=("n2",))
+    made.others_hear("n2", 7, FORGET_AFTER - 2)
+    assert [("n2", "node.suspect")] == [(d.node, d.type) for d in made.tick(FORGET_AFTER, 1.0)]

@@ -37,13 +37,13 @@ def test_events_are_handed_on_in_order_once() -> None:
 def test_a_hole_has_an_age() -> None:
     """It begins when the next event is known to exist, and is young again once something was handed on."""
     made = life(1, now=5.0)
-    assert made.hole_since is None
+    ages = [made.hole_since]
     handed_on(made)
     made.learn(3, 6.0)
     made.learn(4, 7.0)
-    assert 6.0 == made.hole_since
+    ages.append(made.hole_since)
     made.settle_hole(8.0)
-    assert 8.0 == made.hole_since
+    assert [None, 6.0, 8.0] == [*ages, made.hole_since]
 
 
 def test_holes_are_found_and_given_up() -> None:

@@ -13,12 +13,12 @@ from tocsin.core.publisher import MAX_WAITING, Publisher
 def test_drafts_wait_until_the_life_begins() -> None:
     """What is published while the node listens keeps its order and comes first."""
     publisher = Publisher("c", "n1")
-    assert not publisher.open
+    opened = [publisher.open]
     publisher.wait(Draft(type="a.first"))
     publisher.wait(Draft(type="a.second"))
     waiting = publisher.begin(LIFE)
 
-    assert publisher.open
+    assert [False, True] == [*opened, publisher.open]
     assert ["a.first", "a.second"] == [draft.type for draft in waiting]
     assert [1, 2] == [e.seq for e in publisher.seal(waiting, WALL)]
     assert [3] == [e.seq for e in publisher.seal([Draft(type="a.third")], WALL)]
@@ -43,3 +43,13 @@ def test_all_drafts_are_numbered_or_none() -> None:
     with pytest.raises(EventTooLarge):
         publisher.seal([Draft(type="a.b"), Draft(type="a.b", data="x" * 20_000)], WALL)
     assert [1] == [e.seq for e in publisher.seal([Draft(type="a.b")], WALL)]
+
+
+def test_a_second_life_begins_at_one() -> None:
+    """Where others knew of a later life than this one was."""
+    publisher = Publisher("c", "n1")
+    publisher.begin(LIFE)
+    publisher.seal([Draft(type="a.first"), Draft(type="a.second")], WALL)
+    assert [] == publisher.begin(LIFE + 9)
+    [event] = publisher.seal([Draft(type="a.third")], WALL)
+    assert (LIFE + 9, 1) == (event.incarnation, event.seq)

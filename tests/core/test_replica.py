@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.simulator import Network, Node, Reader, World, check_order
@@ -295,6 +296,79 @@ def _announce(world: World, name: str, others: list[ms.Entry]) -> bytes:
     return ms.encode(
         ms.Announce, name, replica.incarnation, 1, replica.own.known, 1.0, True, "", others, {"cpu": 1.0}
     )
+
+
+class Dialect(World):
+    """A cluster in which n3 speaks another version: one after this one, with more fields, or one before."""
+
+    version = ms.PROTOCOL + 1
+
+    def send(self, sender: str, payload: bytes, to: str | None) -> None:
+        """What n3 says, as its version says it."""
+        super().send(sender, self._said(payload) if sender == "n3" else payload, to)
+
+    def _said(self, payload: bytes) -> bytes:
+        message = msgspec.msgpack.decode(payload)
+        message[0] = self.version
+        if self.version > ms.PROTOCOL:
+            if message[1] == "announce":
+                message[9] = [[*entry, "more"] for entry in message[9]]
+            if message[1] == "section":
+                message[7] = [{**resource, "more": 1} for resource in message[7]]
+            message += [{"more": [1]}, "of all"]
+        elif message[1] == "announce":
+            del message[10:]  # as if measures had been appended with this version
+        elif message[1] == "section":
+            del message[8:]
+        return msgspec.msgpack.encode(message)
+
+
+class Deaf(Dialect):
+    """The same with a version that is two ahead."""
+
+    version = ms.PROTOCOL + 2
+
+
+class Older(Dialect):
+    """The same with the version before this one."""
+
+    version = ms.PROTOCOL - 1
+
+
+@pytest.mark.parametrize("kind", [Dialect, Older])
+def test_two_versions_side_by_side(kind: type[Dialect]) -> None:
+    """Fields that were appended are skipped, those that are lacking have defaults: nothing is lost."""
+    world = kind(3)
+    world.start()
+    world.run(6)
+    sent = {name: [world.emit(name, "web", "failed")] for name in world.names}
+    world.run(1)
+    world.network.cut("n3", (0, 1), ["n1", "n2"])
+    for name in world.names:
+        sent[name] += [world.emit(name, f"s{i}") for i in range(5)]
+    world.run(12)
+    world.network.heal()
+    world.run(3)
+    world.kill("n1")
+    world.run(6)
+    world.start("n1")  # it gets history and sections of both versions
+    world.run(6)
+    for name in world.names:
+        for origin in world.names:
+            assert sent[origin] == services(world, name, origin)
+        assert ["up"] * 3 == [r.attributes["state"] for r in world.nodes[name].board.nodes()]
+        assert not world.nodes[name].replica.counters["messages_refused"]
+    assert_agreement(world)
+
+
+def test_a_version_too_far_away_is_refused_and_counted() -> None:
+    """It is not understood by halves: that node is not there, and the counter says why."""
+    world = Deaf(3)
+    world.start()
+    world.run(12)
+    node = world.nodes["n1"]
+    assert node.replica.counters["messages_refused"]
+    assert ["up", "up", "down"] == [r.attributes["state"] for r in node.board.nodes()]
 
 
 def test_who_lacks_events_gives_no_section_on() -> None:

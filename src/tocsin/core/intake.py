@@ -103,6 +103,8 @@ class Intake:
         event = decode(body)
         if event.origin != life.origin or event.sequence != life.sequence(seq):
             raise CodecError("an event with another identity than its message says")
+        if event.node != event.origin and event.kind not in ("node", "rail"):
+            raise CodecError(f"an event of {event.origin[:80]!r} about {event.node[:80]!r}")
         life.add(seq, Arrival(event, now - max(age, 0) / 1e6), now)
 
     # -- what outlived the agent -----------------------------------------------------------

@@ -11,18 +11,23 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from tocsin.core.board import Resource
 from tocsin.core.event import Draft, Event, report
 from tocsin.core.lives import MAX_INCARNATION
 
-__all__ = ["FORGET_AFTER", "MAX_NAMES", "STATES", "TURN", "Liveness", "Member"]
+__all__ = ["ASK_FOR", "FORGET_AFTER", "MAX_NAMES", "STATES", "TURN", "Liveness", "Member"]
 
 #: How long the k-th observer waits, times k, in seconds.
 TURN: Final = 0.2
 #: Announces that may be missed before a node is suspect.
 MISSED: Final = 3
+#: For so long others are asked whether they hear a silent node, before it is called down. Seconds.
+ASK_FOR: Final = 1.0
+#: Seconds between two such questions: until somebody hears it, and for a node that is down.
+_ASK_EVERY: Final = 0.3
+_ASK_OF_THE_DOWN: Final = 10.0
 #: Some time for an announce to travel, in seconds.
 _SLACK: Final = 0.3
 #: A name that was silent for so long is removed (one of the configuration never), in seconds.
@@ -37,6 +42,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z")
 STATES: Final = {
     "up": ("node.up", "ok", "{name} is up"),
     "suspect": ("node.suspect", "warning", "{name} does not answer; waiting before it is called down"),
+    # suspect, and stays so: another node hears it
+    "apart": ("node.suspect", "warning", "no direct path from {me} to {name}, which other nodes hear"),
     "down": ("node.down", "failed", "{name} is down: no sign of life on any rail"),
     "left": ("node.left", "unknown", "{name} has been stopped"),
     "unknown": ("", "unknown", "{name} has not been heard yet"),
@@ -65,9 +72,13 @@ class Member:
     left_incarnation: int = 0
     #: Seconds between its announces, as it says.
     period: float = 0.0
+    # what others hear, as they answered when they were asked: never more than that it lives
+    others_at: float = float("-inf")
+    others_incarnation: int = 0
     # what has been told
     state: str = "unknown"
     incarnation: int = 0
+    told_at: float = float("-inf")
     # since when the two differ, and in which direction
     differs: tuple[str, int] | None = None
     differs_since: float = 0.0
@@ -139,6 +150,44 @@ class Liveness:
             return "up"
         return "suspect" if silence < self.limit(period) else "down"
 
+    def _silence(self, member: Member, now: float) -> float:
+        since = member.heard_at if member.heard_at is not None else self._listening_since
+        return 0.0 if since is None else now - since
+
+    # -- what others hear --------------------------------------------------------
+
+    def age(self, name: str, now: float) -> tuple[int, float]:
+        """The life of another node that is heard here, and how long ago in seconds; negative: not heard."""
+        member = self.members.get(name)
+        if member is None or member.heard_at is None or member.left_incarnation >= member.heard_incarnation:
+            return 0, -1.0
+        return member.heard_incarnation, now - member.heard_at
+
+    def silent(self, now: float, period: float) -> dict[str, float]:
+        """The nodes of which the others are to be asked, and after how many seconds again."""
+        every = {}
+        for member in self.members.values():
+            if member.state == "left" or self._ears(member, now, period) not in ("suspect", "down"):
+                continue
+            own = max(period, member.period)
+            if self._silence(member, now) < self.limit(own) - ASK_FOR:
+                continue
+            every[member.name] = _ASK_EVERY
+            if member.state == "down":
+                every[member.name] = _ASK_OF_THE_DOWN * period
+            elif self._others_hear(member, now, period):
+                every[member.name] = period
+        return every
+
+    def others_hear(self, name: str, incarnation: int, at: float) -> None:
+        """Another node heard this one at ``at``."""
+        member = self.members.get(name)
+        if member is not None and incarnation >= max(member.heard_incarnation, member.others_incarnation):
+            member.others_at, member.others_incarnation = max(at, member.others_at), incarnation
+
+    def _others_hear(self, member: Member, now: float, period: float) -> bool:
+        return now - member.others_at <= MISSED * max(period, member.period) + _SLACK
+
     def limit(self, period: float) -> float:
         """After how many seconds of silence a node is down: scaled with the announce period."""
         return max(self.down_after, (MISSED + 1) * period + _SLACK)
@@ -154,6 +203,8 @@ class Liveness:
         for member in self.members.values():
             if member.heard_at is not None:
                 member.heard_at += seconds
+            member.others_at += seconds
+            member.told_at += seconds
         if self._listening_since is not None:
             self._listening_since += seconds
 
@@ -178,26 +229,43 @@ class Liveness:
             return "forgotten", member.incarnation
         state = self._ears(member, now, period)
         incarnation = max(member.heard_incarnation, member.left_incarnation) or member.incarnation
+        if state in ("suspect", "down"):
+            state = self._doubted(member, state, now, period)
+            if state == "apart":
+                incarnation = max(incarnation, member.others_incarnation)
         if state == "unknown" or (state, incarnation) == (member.state, member.incarnation):
             return None
         if member.state == "left" and state in ("suspect", "down"):
             return None  # it said goodbye; that it is silent is no news
         if incarnation < member.incarnation:
             return None  # a newer life has been told; these ears are behind
-        if state == "suspect" and member.state == "down":
+        if state in ("suspect", "apart") and member.state == "down" and not self._heard_since(member, state):
             return None  # one announce got through and no other: it has not come back
         return state, incarnation
 
+    def _doubted(self, member: Member, state: str, now: float, period: float) -> str:
+        """What others hear of a node that is silent here: it is no worse than they say."""
+        if member.others_incarnation < max(member.heard_incarnation, member.left_incarnation + 1):
+            return state
+        if self._others_hear(member, now, period):
+            return "apart"
+        if state == "down" and now - member.others_at < self.limit(max(period, member.period)):
+            return "unknown"  # silent for them too, but not for long enough yet
+        return state
+
+    @staticmethod
+    def _heard_since(member: Member, state: str) -> bool:
+        return state == "apart" and member.others_at > member.told_at
+
     def _expired(self, member: Member, now: float) -> bool:
-        since = self._listening_since if member.heard_at is None else member.heard_at
-        return since is not None and now - since >= FORGET_AFTER and member.name not in self._configured
+        silence = min(self._silence(member, now), now - member.others_at)
+        return silence >= FORGET_AFTER and member.name not in self._configured
 
     def _rank(self, about: str, observers: list[str]) -> int:
         before = observers[: bisect_left(observers, self.me)]
         return len(before) - (about in before)
 
-    @staticmethod
-    def _report(member: Member, state: str, incarnation: int) -> Draft:
+    def _report(self, member: Member, state: str, incarnation: int) -> Draft:
         type_, status, words = STATES[state]
         if state == "up" and not member.seen:
             type_, words = "node.joined", "{name} has joined the cluster"
@@ -205,8 +273,8 @@ class Liveness:
             type_,
             member.name,
             status,
-            words.format(name=member.name),
-            {"state": state, "incarnation": incarnation},
+            words.format(name=member.name, me=self.me),
+            _attributes(state, incarnation),
             node=member.name,
         )
 
@@ -222,7 +290,10 @@ class Liveness:
             return False
         if state == "forgotten":
             return self._forget(event.node, now, period)
-        incarnation = _incarnation(event)
+        attributes = event.payload().attributes
+        incarnation = _incarnation(attributes)
+        if state == "suspect" and attributes.get("path") == "indirect":
+            state = "apart"
         if not _NAME.match(event.node) or (state != "up" and self.buried(event.node, incarnation)):
             return False
         member = self._myself if event.node == self.me else self._member(event.node)
@@ -234,14 +305,18 @@ class Liveness:
             and self._contradicted(member, state, incarnation, now, period)
         ):
             return False
-        member.state, member.incarnation = state, incarnation
+        member.state, member.incarnation, member.told_at = state, incarnation, now
         member.seen = member.seen or state in ("up", "left")
         return True
 
     def _contradicted(self, member: Member, state: str, incarnation: int, now: float, period: float) -> bool:
         ears = self._ears(member, now, period)
-        if state in ("suspect", "down"):
-            return ears == "up" and incarnation <= member.heard_incarnation
+        if state in ("suspect", "apart") and member.state == "down" and incarnation == member.incarnation:
+            return True  # that it is back only its own signs of life can say
+        if state in ("suspect", "apart", "down"):
+            if ears == "up":
+                return incarnation <= member.heard_incarnation
+            return self._others_hear(member, now, period) and incarnation <= member.others_incarnation
         if state == "up" and incarnation <= max(member.heard_incarnation, member.left_incarnation):
             return ears != "up"
         return False
@@ -265,7 +340,7 @@ class Liveness:
 
     def told(self) -> dict[str, tuple[str, int]]:
         """Name → (state, incarnation) of all others."""
-        return {m.name: (m.state, m.incarnation) for m in self.members.values()}
+        return {m.name: (_shown(m.state), m.incarnation) for m in self.members.values()}
 
     def learn(self, told: dict[str, tuple[str, int]]) -> list[str]:
         """Takes over what a peer knows of members that nothing has been told of here; their names."""
@@ -289,14 +364,24 @@ class Liveness:
             kind="node",
             subject=name,
             status=status,
-            summary=words.format(name=name),
-            attributes={"state": state, "incarnation": incarnation},
+            summary=words.format(name=name, me=self.me),
+            attributes=_attributes(state, incarnation),
             since=wall,
             updated=wall,
             origin=self.me,
         )
 
 
-def _incarnation(event: Event) -> int:
-    value = event.payload().attributes.get("incarnation", 0)
+def _shown(state: str) -> str:
+    """A state as others know it: apart is a matter between two nodes."""
+    return "suspect" if state == "apart" else state
+
+
+def _attributes(state: str, incarnation: int) -> dict[str, Any]:
+    attributes: dict[str, Any] = {"state": _shown(state), "incarnation": incarnation}
+    return attributes | ({"path": "indirect"} if state == "apart" else {})
+
+
+def _incarnation(attributes: dict[str, Any]) -> int:
+    value = attributes.get("incarnation", 0)
     return value if isinstance(value, int) and 0 <= value <= MAX_INCARNATION else 0

@@ -223,4 +223,6 @@ def resources_from_wire(resources: list[dict[str, Any]], origin: str) -> list[Re
         found = [msgspec.convert(resource, Resource) for resource in resources]
     except msgspec.ValidationError as error:
         raise CodecError(f"not a resource: {error}") from None
-    return [r for r in found if r.origin == origin and r.kind != "node"]
+    return [
+        r for r in found if r.origin == origin and (r.node == origin or r.kind == "rail") and r.kind != "node"
+    ]

@@ -41,8 +41,8 @@ class Publisher:
             self.lost += 1
 
     def begin(self, incarnation: int) -> list[Draft]:
-        """The life begins; returns the drafts that waited, in order."""
-        self.incarnation = incarnation
+        """A life begins (the first one, or one after it); returns the drafts that waited, in order."""
+        self.incarnation, self.last = incarnation, 0
         waiting = list(self._waiting)
         self._waiting.clear()
         if self.lost:

@@ -9,26 +9,14 @@ holds, board sections, joining, liveness. :mod:`~tocsin.core.repair`, :mod:`~toc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import islice
-from math import isfinite
-from typing import Final
+from collections.abc import Callable
+from typing import ClassVar
 
-from tocsin.core.board import Resource
 from tocsin.core.bus import Arrival
-from tocsin.core.effects import (
-    Base,
-    Begin,
-    Clash,
-    Effect,
-    Late,
-    Measured,
-    Publish,
-    Send,
-)
+from tocsin.core.effects import Base, Effect, Late, Measured, Publish, Send
 from tocsin.core.errors import CodecError
 from tocsin.core.event import decode, sequence_of
-from tocsin.core.intake import Intake
+from tocsin.core.joining import Joining
 from tocsin.core.lives import MAX_INCARNATION, Life
 from tocsin.core.messages import (
     Announce,
@@ -38,79 +26,21 @@ from tocsin.core.messages import (
     Events,
     Fill,
     Goodbye,
+    Heard,
     Hello,
     Message,
+    Probe,
     Section,
     encode,
 )
 from tocsin.core.messages import decode as decode_message
-from tocsin.core.origin import Origin
-from tocsin.core.telling import bursts, entries
-from tocsin.core.twin import Twin
+from tocsin.core.telling import bursts, entries, measured
 
 __all__ = ["Replica"]
 
-#: A node that hears nobody within this time is alone, and ready. Seconds.
-_ALONE_AFTER: Final = 3.0
-#: Joining ends after this in any case, in seconds.
-_JOIN_AT_MOST: Final = 10.0
-_HELLO_EVERY: Final = 0.2
-#: Measured values that are taken of one announce.
-_MOST_MEASURES: Final = 64
-#: For so many announces after a new life was heard, the end of the old one is announced too.
-_OLD_LIFE_TOLD: Final = 3
 
-
-class Replica(Intake):
+class Replica(Joining):
     """One node's part in the replication. Every method returns effects, to be done in order, at once."""
-
-    def __init__(
-        self,
-        me: str,
-        *,
-        now: float,
-        wall_ms: int,
-        names: Iterable[str] = (),
-        seen: Iterable[str] = (),
-        stored_incarnation: int = 0,
-        stored_last: int = 0,
-        retain: float = 300.0,
-        max_events: int = 100_000,
-        max_bytes: int = 64 << 20,
-        down_after: float = 5.0,
-        alone: bool = False,
-        section: Callable[[str], tuple[str, list[Resource]]] = lambda origin: ("", []),
-    ) -> None:
-        """``alone``: there are no rails. ``section(origin)``: the board's stamp and section of an origin."""
-        super().__init__(
-            me,
-            now=now,
-            names=names,
-            seen=seen,
-            stored=(stored_incarnation, stored_last),
-            first_number=wall_ms * 1000,
-            retain=retain,
-            max_events=max_events,
-            max_bytes=max_bytes,
-            down_after=down_after,
-            section=section,
-        )
-        self._started, self._wall_ms, self._alone = now, wall_ms, alone
-        self.opened = self.clashed = False
-        self.previous = ""
-        self.measures: dict[str, float] = {}
-        self._next_announce = self._next_hello = self._next_prune = now
-        self._twin = Twin()
-        self._handlers: Final[dict[type[Message], Callable[..., None]]] = {
-            Events: self._on_events,
-            Announce: self._on_announce,
-            Hello: self._on_hello,
-            Goodbye: self._on_goodbye,
-            Ask: self._on_ask,
-            Fill: self._on_fill,
-            AskSection: self._on_ask_section,
-            Section: self._on_section,
-        }
 
     # -- what comes in ---------------------------------------------------------------
 
@@ -122,11 +52,10 @@ class Replica(Intake):
             return self._out
         try:
             message = decode_message(payload)
-            handler = self._handlers.get(type(message))
             if sender == self.me:
                 self._on_own_name(message, now)
-            elif handler is not None:
-                handler(sender, message, now)
+            else:
+                self._handlers[type(message)](self, sender, message, now)
         except CodecError:
             self.counters["messages_refused"] += 1
         return self._out
@@ -160,6 +89,9 @@ class Replica(Intake):
         if self.incarnation:
             self._announce_if_due(now)
         if self.opened:
+            self._renew_if_outlived(now)
+            for target, question in self._probing.tick(now, self.period):
+                self._out.append(Send(question, target))
             for draft in self.liveness.tick(now, self.period):
                 self._out.append(Publish(draft))
         if now >= self._next_prune:
@@ -180,61 +112,6 @@ class Replica(Intake):
         if not self.incarnation or self.clashed:
             return []
         return [Send(encode(Goodbye, self.me, self.incarnation, self.own.known))]
-
-    # -- what is known ---------------------------------------------------------------
-
-    @property
-    def incarnation(self) -> int:
-        """This life's incarnation; 0 while listening."""
-        return self.own.incarnation
-
-    # -- starting --------------------------------------------------------------------
-
-    def _on_own_name(self, message: Message, now: float) -> None:
-        if self.incarnation and isinstance(message, Hello):
-            self._out.append(Send(self._announce([]), self.me))  # it listens: this is what it listens for
-        if self._twin.heard(message, self.incarnation, now):
-            self.clashed = True
-            self._out.append(Clash(self.me))
-
-    def _listen(self, now: float) -> None:
-        if not self._alone and now >= self._next_hello:
-            self._next_hello = now + _HELLO_EVERY
-            self._out.append(Send(encode(Hello, self.me)))
-        if self._alone or now >= self._started + self.period:
-            self._begin(now)
-
-    def _begin(self, now: float) -> None:
-        wall_ms = self._wall_ms + round((now - self._started) * 1000)
-        incarnation, last = self._told_of_me
-        if incarnation:
-            self.previous = sequence_of(incarnation, last)
-        self.own = Life(self.me, min(max(incarnation + 1, wall_ms), MAX_INCARNATION), 0)
-        if self.me in self.origins:
-            for life in self.origins[self.me].lives.values():
-                life.closed = True
-        self._out.append(Begin(self.incarnation, self.previous))
-        self._next_announce = now
-        if self._alone:
-            self._become_ready(now)
-
-    def _join(self, now: float) -> None:
-        living = self.liveness.living(now, self.period)
-        waited = now - self._started
-        if living and waited < _JOIN_AT_MOST:
-            if any(not self._joined(self.origins[name]) for name in self.origins):
-                return
-            if any(name not in self._announced_at for name in living):
-                return
-        elif not living and waited < _ALONE_AFTER:
-            return
-        self._become_ready(now)
-
-    def _joined(self, origin: Origin) -> bool:
-        """Whether all that can be had of an origin is here."""
-        if origin.fresh:
-            return not origin.holders and not self._sections.wanted(origin.name)
-        return not origin.life.missing and not self._sections.wanted(origin.name)
 
     # -- messages ----------------------------------------------------------------------
 
@@ -265,8 +142,7 @@ class Replica(Intake):
             raise CodecError("an announce of less than nothing")
         self.liveness.heard(sender, message.incarnation, now, message.period)
         self._announced_at[sender] = now
-        measures = dict(islice(((k, v) for k, v in message.measures.items() if isfinite(v)), _MOST_MEASURES))
-        if measures:
+        if measures := measured(message.measures):
             self._out.append(Measured(sender, measures))
         origin, life = self._life(sender, message.incarnation, now)
         if life is not None and life.plausible(max(message.last, 1)):
@@ -363,6 +239,13 @@ class Replica(Intake):
         for part in self._sections.answer(sender, message, true_at, told):
             self._out.append(Send(part, sender))
 
+    def _on_probe(self, sender: str, message: Probe, now: float) -> None:
+        if self._repair.first_time(sender, message.number):
+            self._out.append(Send(self._probing.answer(message, now), sender))
+
+    def _on_heard(self, sender: str, message: Heard, now: float) -> None:
+        self._probing.heard(message, now)
+
     def _on_section(self, sender: str, message: Section, now: float) -> None:
         origin = self.origins.get(message.origin)
         if origin is None or origin.fresh:
@@ -375,27 +258,15 @@ class Replica(Intake):
         self._out.extend(self._sections.use(origin, section, joining=not self.ready))
         self._advance(origin, now)
 
-    # -- what goes out -------------------------------------------------------------------
-
-    def _announce_if_due(self, now: float) -> None:
-        if self._alone or now < self._next_announce:
-            return
-        self._next_announce = max(self._next_announce + self.period, now)
-        self._out.append(Send(self._announce(self._others(now))))
-
-    def _announce(self, others: list[Entry]) -> bytes:
-        own = self.own
-        return encode(
-            Announce, self.me, own.incarnation, own.first_held, own.known, self.period,
-            self.opened, self.previous, others, self.measures,
-        )  # fmt: skip
-
-    def _others(self, now: float) -> list[Entry]:
-        """Of origins that this node does not hear, and of lives that have just ended, what it holds."""
-        told = []
-        for origin in self.origins.values():
-            ended = origin.superseded_at
-            just_ended = ended is not None and now - ended < _OLD_LIFE_TOLD * self.period
-            if just_ended or not self.liveness.hears(origin.name, now, self.period):
-                told += entries(origin)
-        return told
+    _handlers: ClassVar[dict[type[Message], Callable[..., None]]] = {
+        Events: _on_events,
+        Announce: _on_announce,
+        Hello: _on_hello,
+        Goodbye: _on_goodbye,
+        Ask: _on_ask,
+        Fill: _on_fill,
+        AskSection: _on_ask_section,
+        Section: _on_section,
+        Probe: _on_probe,
+        Heard: _on_heard,
+    }

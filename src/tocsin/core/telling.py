@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from math import isfinite
+from typing import Final
 
 from tocsin.core.bus import Arrival
+from tocsin.core.liveness import Liveness
 from tocsin.core.messages import MAX_MESSAGE_BYTES, Entry, Events, encode
 from tocsin.core.origin import Origin
 
-__all__ = ["bursts", "entries"]
+__all__ = ["bursts", "entries", "entries_of_silent", "measured"]
+
+#: Measured values that are taken of one announce.
+_MOST_MEASURES: Final = 64
+#: For so many announces after a new life was heard, the end of the old one is announced too.
+_OLD_LIFE_TOLD: Final = 3
 
 
 def bursts(
@@ -37,3 +46,21 @@ def entries(origin: Origin | None) -> list[Entry]:
         for life in origin.lives.values()
         if life.incarnation <= origin.current
     ]
+
+
+def entries_of_silent(
+    origins: Iterable[Origin], liveness: Liveness, now: float, period: float
+) -> list[Entry]:
+    """Of origins that this node does not hear, and of lives that have just ended, what it holds."""
+    told = []
+    for origin in origins:
+        ended = origin.superseded_at
+        just_ended = ended is not None and now - ended < _OLD_LIFE_TOLD * period
+        if just_ended or not liveness.hears(origin.name, now, period):
+            told += entries(origin)
+    return told
+
+
+def measured(values: Mapping[str, float]) -> dict[str, float]:
+    """Of the values in an announce those that are numbers, and not more than anybody needs."""
+    return dict(islice(((name, value) for name, value in values.items() if isfinite(value)), _MOST_MEASURES))

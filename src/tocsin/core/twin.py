@@ -25,6 +25,10 @@ class Twin:
     def __init__(self) -> None:
         self._since = self._at = float("-inf")
 
+    def near(self, now: float) -> bool:
+        """Whether the own name was heard of late."""
+        return now - self._at <= FORGOTTEN
+
     def heard(self, message: Message, incarnation: int, now: float) -> bool:
         """The own name was heard; whether this node (``incarnation``; 0 while it listens) has to yield."""
         if now - self._at > FORGOTTEN:

@@ -1,0 +1,171 @@
+"""This node's own part: it listens, begins a life, joins, announces itself (DESIGN.md section 5).
+
+Between :class:`~tocsin.core.intake.Intake`, which holds what comes of others, and
+:class:`~tocsin.core.replica.Replica`, which decides what messages mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from tocsin.core.board import Resource
+from tocsin.core.bus import Loss
+from tocsin.core.effects import Begin, Clash, Lose, Publish, Send
+from tocsin.core.event import report, sequence_of
+from tocsin.core.intake import Intake
+from tocsin.core.lives import MAX_INCARNATION, Life
+from tocsin.core.messages import Announce, Entry, Hello, Message, encode
+from tocsin.core.origin import Origin
+from tocsin.core.probing import Probing
+from tocsin.core.telling import entries_of_silent
+from tocsin.core.twin import Twin
+
+__all__ = ["RENEW_EVERY", "Joining"]
+
+#: A node that hears nobody within this time is alone, and ready. Seconds.
+_ALONE_AFTER: Final = 3.0
+#: Joining ends after this in any case, in seconds.
+_JOIN_AT_MOST: Final = 10.0
+_HELLO_EVERY: Final = 0.2
+#: Seconds between two lives that this node begins because others know of a later one.
+RENEW_EVERY: Final = 5.0
+
+
+class Joining(Intake):
+    """The lives of this node itself."""
+
+    def __init__(
+        self,
+        me: str,
+        *,
+        now: float,
+        wall_ms: int,
+        names: Iterable[str] = (),
+        seen: Iterable[str] = (),
+        stored_incarnation: int = 0,
+        stored_last: int = 0,
+        retain: float = 300.0,
+        max_events: int = 100_000,
+        max_bytes: int = 64 << 20,
+        down_after: float = 5.0,
+        alone: bool = False,
+        section: Callable[[str], tuple[str, list[Resource]]] = lambda origin: ("", []),
+    ) -> None:
+        """``alone``: there are no rails. ``section(origin)``: the board's stamp and section of an origin."""
+        super().__init__(
+            me,
+            now=now,
+            names=names,
+            seen=seen,
+            stored=(stored_incarnation, stored_last),
+            first_number=wall_ms * 1000,
+            retain=retain,
+            max_events=max_events,
+            max_bytes=max_bytes,
+            down_after=down_after,
+            section=section,
+        )
+        self._started, self._wall_ms, self._alone = now, wall_ms, alone
+        self.opened = self.clashed = False
+        self.previous = ""
+        self.measures: dict[str, float] = {}
+        self._next_announce = self._next_hello = self._next_prune = self._renewed_at = now
+        self._twin = Twin()
+        self._probing = Probing(self.liveness, self._repair.number)
+
+    @property
+    def incarnation(self) -> int:
+        """This life's incarnation; 0 while listening."""
+        return self.own.incarnation
+
+    # -- starting --------------------------------------------------------------------
+
+    def _on_own_name(self, message: Message, now: float) -> None:
+        if self.incarnation and isinstance(message, Hello):
+            self._out.append(Send(self._announce([]), self.me))  # it listens: this is what it listens for
+        if self._twin.heard(message, self.incarnation, now):
+            self.clashed = True
+            self._out.append(Clash(self.me))
+
+    def _listen(self, now: float) -> None:
+        if not self._alone and now >= self._next_hello:
+            self._next_hello = now + _HELLO_EVERY
+            self._out.append(Send(encode(Hello, self.me)))
+        if self._alone or now >= self._started + self.period:
+            self._begin(now)
+
+    def _begin(self, now: float) -> None:
+        wall_ms = self._wall_ms + round((now - self._started) * 1000)
+        incarnation, last = self._told_of_me
+        if incarnation:
+            self.previous = sequence_of(incarnation, last)
+        self.own = Life(self.me, min(max(incarnation + 1, wall_ms), MAX_INCARNATION), 0)
+        if self.me in self.origins:
+            for life in self.origins[self.me].lives.values():
+                life.closed = True
+        self._out.append(Begin(self.incarnation, self.previous))
+        self._next_announce = now
+        if self._alone:
+            self._become_ready(now)
+
+    def _renew_if_outlived(self, now: float) -> None:
+        """Others know of a later life of this node: what it tells in this one they would never hand on.
+
+        Its clock and its state were lost, and nobody could tell when it listened. So it begins a life above.
+        A twin that is near is another matter: one of the two yields.
+        """
+        told, (incarnation, last) = self._told_of_me, (self.incarnation, self.own.known)
+        if told <= (incarnation, last) or self._twin.near(now) or now - self._renewed_at < RENEW_EVERY:
+            return
+        self._renewed_at = now
+        past = self.origins.setdefault(self.me, Origin(self.me, fresh=False))
+        past.lives[incarnation], past.current = self.own, max(past.current, incarnation)
+        self.previous = sequence_of(*told)
+        self.own = Life(self.me, min(told[0] + 1, MAX_INCARNATION), 0)
+        self._out.append(Begin(self.incarnation, self.previous))
+        if told[1]:
+            first = sequence_of(told[0], last + 1 if told[0] == incarnation else 1)
+            self._out.append(Lose(Loss(self.me, first, self.previous)))
+        words = (
+            f"others know of a later life of {self.me} than this one was: a new one has begun,"
+            f" and of the {last} events before it they may have had none"
+        )
+        self._out.append(Publish(report("agent.renewed", "agent", None, words, severity="warning")))
+        self._next_announce = now
+
+    def _join(self, now: float) -> None:
+        living = self.liveness.living(now, self.period)
+        waited = now - self._started
+        if living and waited < _JOIN_AT_MOST:
+            if any(not self._joined(self.origins[name]) for name in self.origins):
+                return
+            if any(name not in self._announced_at for name in living):
+                return
+        elif not living and waited < _ALONE_AFTER:
+            return
+        self._become_ready(now)
+
+    def _joined(self, origin: Origin) -> bool:
+        """Whether all that can be had of an origin is here."""
+        if origin.fresh:
+            return not origin.holders and not self._sections.wanted(origin.name)
+        return not origin.life.missing and not self._sections.wanted(origin.name)
+
+    # -- what goes out -------------------------------------------------------------------
+
+    def _announce_if_due(self, now: float) -> None:
+        if self._alone or now < self._next_announce:
+            return
+        self._next_announce = max(self._next_announce + self.period, now)
+        self._out.append(Send(self._announce(self._others(now))))
+
+    def _others(self, now: float) -> list[Entry]:
+        return entries_of_silent(self.origins.values(), self.liveness, now, self.period)
+
+    def _announce(self, others: list[Entry]) -> bytes:
+        own = self.own
+        return encode(
+            Announce, self.me, own.incarnation, own.first_held, own.known, self.period,
+            self.opened, self.previous, others, self.measures,
+        )  # fmt: skip

@@ -1,0 +1,119 @@
+"""This node's own lives: how they begin, and what follows if others know of a later one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core.made import LIFE
+from tests.simulator import Reader, World, check_order
+from tocsin.core import effects as fx
+from tocsin.core import messages as ms
+from tocsin.core.event import incarnation_of, sequence_of
+from tocsin.core.joining import RENEW_EVERY
+from tocsin.core.messages import encode
+from tocsin.core.replica import Replica
+from tocsin.core.twin import FORGOTTEN
+
+NOW = 1000.0
+
+
+def replica() -> Replica:
+    """n1, ready and open, in its life LIFE + 3000."""
+    made = Replica("n1", now=NOW, wall_ms=LIFE, names=["n1", "n2"])
+    while not made.ready:
+        made.tick(made._awake_at + 0.05)
+    made.open(made._awake_at)
+    return made
+
+
+def tell(made: Replica, incarnation: int, last: int, now: float) -> list[fx.Effect]:
+    """n2 tells of a life of n1; what follows at the next tick of that."""
+    entry = ms.Entry("n1", incarnation, 1, last)
+    made.receive("n2", encode(ms.Announce, "n2", LIFE, 1, 0, 1.0, True, "", [entry], {}), now)
+    done = [effect for effect in made.tick(now) if isinstance(effect, fx.Begin | fx.Lose | fx.Publish)]
+    return [e for e in done if not isinstance(e, fx.Publish) or not e.draft.type.startswith("node.")]
+
+
+def test_a_later_life_that_others_know_of_is_followed_by_one_above_it() -> None:
+    """What that one told is a loss here; then comes the new life, which says so."""
+    made = replica()
+    later = made.incarnation + 10
+    begun, lost, told = tell(made, later, 4, made._awake_at + 9.0)
+    assert fx.Begin(later + 1, sequence_of(later, 4)) == begun
+    assert isinstance(lost, fx.Lose)
+    assert (sequence_of(later, 1), sequence_of(later, 4)) == lost.loss[1:]
+    assert isinstance(told, fx.Publish)
+    assert "agent.renewed" == told.draft.type
+    assert [] == tell(made, later, 4, made._awake_at + 9.0)
+    assert later + 1 == made.incarnation
+
+
+def test_a_life_that_went_on_elsewhere_ends_here() -> None:
+    """The same incarnation with more events than this node ever published: a copy of its state has lived."""
+    made = replica()
+    _, lost, _ = tell(made, made.incarnation, 4, made._awake_at + 9.0)
+    assert isinstance(lost, fx.Lose)
+    assert 4 == int(lost.loss.last[14:])
+
+
+def test_an_empty_life_of_others_is_no_loss() -> None:
+    """There is nothing in it that could be missed."""
+    made = replica()
+    assert [fx.Begin, fx.Publish] == [
+        type(e) for e in tell(made, made.incarnation + 1, 0, made._awake_at + 9)
+    ]
+
+
+def test_new_lives_do_not_follow_each_other_quickly() -> None:
+    """Whatever somebody tells."""
+    made = replica()
+    now = made._awake_at + 9.0
+    tell(made, made.incarnation + 1, 0, now)
+    assert [] == tell(made, made.incarnation + 1, 0, now + 1.0)
+    assert tell(made, made.incarnation + 1, 0, now + RENEW_EVERY)
+
+
+def test_a_life_told_of_while_a_twin_is_near_is_the_twin_s() -> None:
+    """One of the two yields; nobody begins a life to win."""
+    made = replica()
+    now = made._awake_at + 9.0
+    twin = encode(ms.Announce, "n1", made.incarnation + 5, 1, 0, 1.0, True, "", [], {})
+    made.receive("n1", twin, now)
+    assert [] == tell(made, made.incarnation + 5, 0, now)
+    assert tell(made, made.incarnation + 5, 0, now + FORGOTTEN + 0.1)
+
+
+@pytest.mark.parametrize("restarts", [1, 3])
+def test_a_clock_set_back_and_a_state_directory_lost_behind_a_cut(restarts: int) -> None:
+    """When the cut heals the others hand on what it publishes from then on; readers are told of the rest."""
+    world = World(3)
+    world.clock["n1"] = 3_600_000
+    world.start()
+    world.run(6)
+    before = world.emit("n1", "before")
+    world.run(1)
+    world.network.cut("n1", (0, 1), ["n2", "n3"])
+    world.clock["n1"] = 0
+    for _ in range(restarts):
+        world.kill("n1")
+        world.disks["n1"].clear()
+        world.start("n1")
+        world.run(6)
+        assert world.emit("n1", "web", "failed") < before
+    own, other = Reader(world.nodes["n1"]), Reader(world.nodes["n2"])
+    world.network.heal()
+    world.run(3)
+    after = world.emit("n1", "after")
+    world.run(8)
+    for name, node in world.nodes.items():
+        assert after in {e.sequence for e in node.events("n1")}
+        assert 1 == len(node.events("n1", "agent.renewed"))
+        assert ["failed", "ok"] == sorted(r.status for r in node.board.section("n1"))
+        assert "up" == node.board.node("n1").attributes["state"]  # type: ignore[union-attr]
+        check_order(node)
+        assert incarnation_of(after) == world.nodes["n1"].replica.incarnation, name
+    for reader, name in ((own, "n1"), (other, "n2")):
+        for _ in range(5):
+            reader.poll(world.nodes[name], 1000)
+        reader.check(world.nodes[name])
+    assert before <= world.nodes["n1"].losses()[-1].last
