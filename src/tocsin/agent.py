@@ -34,7 +34,8 @@ from tocsin.forwarder.zenoh import left_behind
 from tocsin.generators.desk import DeskOfAgent
 from tocsin.generators.registry import Registration
 from tocsin.generators.supervisor import Supervisor
-from tocsin.parts import generator_settings, make_buffer, make_rails, metrics, web_settings
+from tocsin.kept import make_buffer
+from tocsin.parts import generator_settings, make_rails, metrics, web_settings
 from tocsin.server import Server, listen, notify_systemd
 from tocsin.settings import Config
 from tocsin.storage.state import State, StateFile
@@ -71,22 +72,21 @@ class Agent:
 
         self.bus = Bus()
         self.board = Board()
-        self.recent = Recent()
-        self.measures = Measures()
+        self.recent, self.measures = Recent(), Measures()
         self.publisher = Publisher(self.cluster, self.name)
-        self.buffer = make_buffer(config, self._state.incarnation) if config.buffer.enabled else None
+        self.kept = make_buffer(config, self._state.incarnation, self.now())
+        self.buffer = self.kept.buffer
         self.replica = self._make_replica()
         self._know_from_the_start()
 
         self.bus.subscribe(self._to_board)
         self.bus.subscribe(self._to_buffer)
         self.app = create_app(self)  # its feed wakes behind the buffer
+        self.kept.revive(self.replica, self.recent, self.app, self.now())
         self.forwarder = Forwarder(self.replica, make_rails(config), self)
         self.bus.subscribe(self._to_log)
         self.supervisor = Supervisor(
-            self._make_desk,
-            disabled=config.generators.disabled,
-            settings=generator_settings(config),
+            self._make_desk, disabled=config.generators.disabled, settings=generator_settings(config)
         )
 
     # -- the parts -------------------------------------------------------------------------
@@ -288,7 +288,7 @@ class Agent:
 
     def counters(self) -> Mapping[str, float | Mapping[str, float]]:
         """What the agent counts, for /metrics."""
-        return metrics(self.publisher, self.forwarder, self.now())
+        return {**metrics(self.publisher, self.forwarder, self.now()), **self.kept.counters()}
 
     def forget(self, node: str) -> bool:
         """Removes a name that is not a living node; False if there is none such."""
@@ -332,6 +332,7 @@ class Agent:
         await asyncio.gather(self.forwarder.stop(), server.stop())
         for task in self._tasks:
             task.cancel()
+        self.kept.close()
         if self.publisher.open:
             self._keep(clean=True)
             self._state_file.save(self._state)
@@ -350,8 +351,7 @@ class Agent:
     def _housekeeping(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_HOUSEKEEPING, self._housekeeping)
         now = self.now()
-        if self.buffer is not None:
-            self.buffer.prune(now)
+        self.kept.tend(now, self._publish_local)
         if now - self._saved_at >= _SAVE_EVERY and self.publisher.open:
             self._saved_at = now
             self._keep(clean=False)

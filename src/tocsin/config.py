@@ -264,6 +264,13 @@ class _Reading:
         if "feed.poll_interval" in self._given:  # the default is made to fit
             self._check_order(values, "feed.poll_interval", "buffer.retain")
         self._check_twice(rails)
+        if values["buffer.storage"] == "file" and not (
+            values["buffer.directory"] or values["node.state_dir"]
+        ):
+            given, hint = self._given["buffer.storage"], "set buffer.directory or node.state_dir"
+            self._wrong(
+                "is 'file', and no directory is named", key="buffer.storage", where=given.where, hint=hint
+            )
         if not values["node.allow_anonymous"]:
             self._check_loopback(values["node.listen"], rails)
         nodes, name = values["cluster.nodes"], values["node.name"]

@@ -205,6 +205,25 @@ class Buffer(Struct, frozen=True, kw_only=True):
             "How many bytes of events the buffer holds at most.", unit="bytes", low=64 << 10, high=64 << 30
         ),
     ] = 64 << 20
+    storage: Annotated[
+        str,
+        _Says(
+            "Where it is: in 'memory', or also in a 'file' that outlives the agent.",
+            choices=("memory", "file"),
+        ),
+    ] = "memory"
+    directory: Annotated[
+        str, _Says("The directory of that file, on a local disk; empty: that of node.state_dir.")
+    ] = ""
+    prune_interval: Annotated[
+        float,
+        _Says(
+            "The least pause between two prunings of the file, which copy what is still wanted.",
+            unit="s",
+            low=2,
+            high=3600,
+        ),
+    ] = 30.0
 
 
 class Feed(Struct, frozen=True, kw_only=True):

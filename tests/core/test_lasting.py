@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import Any
 
 from tests.core.made import LIFE, WALL, arrival, event, loss, seqs
 from tocsin.core.buffer import Gap, Page
@@ -20,7 +21,7 @@ def s(seq: int, life: int = LIFE) -> str:
     return sequence_of(life, seq)
 
 
-def filled(*names: str, **limits: float) -> tuple[LastingBuffer, list[Entry | Marks]]:
+def filled(*names: str, **limits: Any) -> tuple[LastingBuffer, list[Entry | Marks]]:
     """A buffer with one event for each name such as ``a1``, one a second, and what it kept."""
     kept: list[Entry | Marks] = []
     buffer = LastingBuffer(OLD, keep=kept.append, **limits)
@@ -30,7 +31,7 @@ def filled(*names: str, **limits: float) -> tuple[LastingBuffer, list[Entry | Ma
 
 
 def restored(
-    former: Snapshot, now: float = 10.0, *, lasts: dict[str, int] | None = None, **limits: float
+    former: Snapshot, now: float = 10.0, *, lasts: dict[str, int] | None = None, **limits: Any
 ) -> LastingBuffer:
     """The buffer of the next life; the former one did not end cleanly."""
     buffer = LastingBuffer(NEW, **limits)
@@ -211,3 +212,15 @@ def test_the_snapshot_of_a_restored_buffer_is_the_same() -> None:
 
     assert buffer.snapshot().marks == once.snapshot().marks
     assert [e.number for e in buffer.snapshot().entries] == [e.number for e in once.snapshot().entries]
+
+
+def test_a_base_is_a_marker_to_former_readers() -> None:
+    """Where a new buffer would say that it never held something, a restored one tells it as lost."""
+    buffer, _ = filled("a5")
+    after = restored(buffer.snapshot())
+    after.base("a", s(9))
+    after.base("a", s(7))
+
+    answer = told(after, f"{OLD}:2")
+    assert isinstance(answer, Gap)
+    assert ("replica", {"a": (s(6), s(9))}) == (answer.reason, answer.lost)

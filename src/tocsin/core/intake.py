@@ -116,7 +116,8 @@ class Intake:
         hole, so that who reads on is told what cannot be had. ``seen``: the last sequence of each origin.
         """
         for arrival in arrivals:
-            self._judge(arrival.event, now, past=True)
+            if arrival.event.type == "node.forgotten":
+                self._judge(arrival.event, now, past=True)
             self._past(arrival.event.sequence, arrival.event.origin).take_back(arrival)
         for name, sequence in seen.items():
             if not self.liveness.buried(name, incarnation_of(sequence)):

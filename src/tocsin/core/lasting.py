@@ -85,7 +85,7 @@ class LastingBuffer(Buffer):
         for each in marks.values():
             held = self._of(each.origin)
             held.seen = max(held.seen, each.seen)
-        self.last = max(self.last, former.last)
+        self.last, self._now = max(self.last, former.last), max(self._now, now)
         self.restored = self.last > 0 or bool(marks)
         self._keep_to_limits()
         self.prune(now)
@@ -130,7 +130,11 @@ class LastingBuffer(Buffer):
         return number
 
     def base(self, origin: str, sequence: str) -> None:
-        """As in :class:`Buffer`."""
+        """As in :class:`Buffer`; but who read a former life has to be told: a marker."""
+        loss = self.unheld(origin, sequence)
+        if loss is not None:
+            self.mark(loss, self._now, self.coverage[1])
+            return
         super().base(origin, sequence)
         self._keep_marks(origin)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Mount, Router
 from starlette.staticfiles import StaticFiles
 
+from tocsin.core.bus import Arrival
 from tocsin.web import pages
 from tocsin.web.api import Api
 from tocsin.web.asgi import Message, Receive, Scope, Send, send_answer, send_problem
@@ -41,9 +42,15 @@ class App:
         self._guard = Guard(node)
         api = Api(node, self.feed)
         node.bus.subscribe(api.learn)
+        self._learn = api.learn
         node.bus.subscribe(lambda item: self.feed.wake())
         static = Mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
         self._router = Router([*api.routes(), static, *pages.routes(node)], redirect_slashes=False)
+
+    def recall(self, arrivals: Iterable[Arrival]) -> None:
+        """What the buffer has of former lives: posted again, it is not published twice."""
+        for arrival in arrivals:
+            self._learn(arrival)
 
     def close(self) -> None:
         """Answers held requests now, and holds none any more."""
