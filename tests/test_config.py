@@ -298,6 +298,13 @@ def test_all_errors_are_told(wrong):
             "[buffer]\nretain = 2\n[feed]\npoll_interval = 3",
             "4: feed.poll_interval: is 3 and must be below buffer.retain, which is 2 (change one of them)",
         ),
+        (
+            "[buffer]\nstorage = 'file'",
+            (
+                "2: buffer.storage: is 'file', and no directory is named "
+                "(set buffer.directory or node.state_dir)"
+            ),
+        ),
     ],
 )
 def test_what_is_wrong_is_told(wrong, text, sentence):
