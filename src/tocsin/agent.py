@@ -209,7 +209,7 @@ class Agent:
         self._state = msgspec.structs.replace(was, incarnation=incarnation, last=0, clean=False)
         self._state_file.save(self._state)
         if self.publisher.open:  # not the first life of this run: others knew of a later one
-            self.publisher.begin(incarnation)
+            self.publisher.begin(incarnation, self.replica.own.known)
 
     def ready(self) -> None:
         """History is numbered: publishing begins, the feed answers, the generators take stock."""

@@ -347,3 +347,38 @@ def test_a_node_that_was_forgotten_is_not_brought_back() -> None:
     made.restore(arrivals, {"n3": event("n3", 1, life=0).sequence, "n2": forgotten.sequence}, NOW)
 
     assert ["n2"] == list(made.origins)
+
+
+def test_events_heard_before_the_first_announce_wait_for_it() -> None:
+    """It says where what can be had begins; of lives before that one nothing is handed on."""
+    made = replica()
+    now = made._awake_at
+    older = [(0, event("n2", 1).body)]
+    newer = [(0, event("n2", 1, life=LIFE + 1).body)]
+    made.receive("n2", encode(ms.Events, "n2", LIFE, 1, older), now)
+    made.receive("n2", encode(ms.Events, "n2", LIFE + 1, 1, newer), now)
+    assert not [e for e in made.tick(now) if isinstance(e, fx.Deliver)]
+    made.receive("n2", announce(1, life=LIFE + 1), now)
+    made.tick(now)
+    done = made.receive("n2", encode(ms.Section, "n2", LIFE + 1, 0, 0, 1, [], {}), now)
+    assert [LIFE + 1] == [e.arrival.event.incarnation for e in done if isinstance(e, fx.Deliver)]
+
+
+def test_what_comes_of_the_own_past_after_joining_is_kept_for_repair_only() -> None:
+    """The newcomer waited for it as long as it could; what was missing then is told as lost, in its place."""
+    made = Replica("n1", now=NOW, wall_ms=LIFE + 5, names=["n1", "n2"])
+    now, done = NOW, list[fx.Effect]()
+    entries = [ms.Entry("n1", LIFE, 1, 4)]
+    fill = encode(ms.Fill, "n1", LIFE, 3, 3, [(3, 0, event("n1", 3).body)])
+    while not made.ready:
+        now += 0.05
+        if now - NOW > 9.0:
+            entries = [ms.Entry("n1", LIFE, 1, 4), ms.Entry("n1", LIFE + 1, 1, 0)]
+        done += made.receive("n2", announce(0, others=entries), now) + made.receive("n2", fill, now)
+        done += made.tick(now)
+    assert 10.0 <= now - NOW < 10.2
+    assert [(1, 2), (4, 4)] == lost([e for e in done if isinstance(e, fx.Lose) and e.loss.origin == "n1"])
+    assert [3] == [e.arrival.event.seq for e in done if isinstance(e, fx.Deliver)]
+    late = encode(ms.Fill, "n1", LIFE + 1, 1, 1, [(1, 0, event("n1", 1, life=LIFE + 1).body)])
+    assert [] == made.receive("n2", late, now)
+    assert [1] == list(made.origins["n1"].life.events)

@@ -45,11 +45,11 @@ def test_all_drafts_are_numbered_or_none() -> None:
     assert [1] == [e.seq for e in publisher.seal([Draft(type="a.b")], WALL)]
 
 
-def test_a_second_life_begins_at_one() -> None:
+def test_a_second_life_begins_behind_what_is_lost_of_it() -> None:
     """Where others knew of a later life than this one was."""
     publisher = Publisher("c", "n1")
     publisher.begin(LIFE)
     publisher.seal([Draft(type="a.first"), Draft(type="a.second")], WALL)
-    assert [] == publisher.begin(LIFE + 9)
+    assert [] == publisher.begin(LIFE + 9, 1)
     [event] = publisher.seal([Draft(type="a.third")], WALL)
-    assert (LIFE + 9, 1) == (event.incarnation, event.seq)
+    assert (LIFE + 9, 2) == (event.incarnation, event.seq)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import msgspec
 import pytest
 
+from tests.core.made import LIFE, arrival
 from tests.simulator import Network, Node, Reader, World, check_order
 from tocsin.core import effects as fx
 from tocsin.core import messages as ms
@@ -444,6 +447,8 @@ def act(world: World, lives: list[Node], step: int) -> None:  # noqa: C901
     elif absent:
         name = chance.choice(absent)
         world.clock[name] = chance.choice([0, 0, -3_600_000, 60_000])
+        if world.luck is not None and world.luck.random() < 0.4:
+            world.disks[name].clear()
         world.start(name)
         lives.append(world.nodes[name])
     world.network.loss = chance.choice([0, 0, 0, 0.3])
@@ -453,12 +458,26 @@ def act(world: World, lives: list[Node], step: int) -> None:  # noqa: C901
 
 #: Schedules that showed an error once. 1103, 3529: a section from a peer that itself lacked events.
 FOUND_SHORT = (1103, 3529)
+#: 14, 163: what a life below one that others knew of had told was no gap.
+FOUND_LOST = (14, 163)
 
 
 @pytest.mark.parametrize("seed", [*range(20), *FOUND_SHORT])
-def test_random_schedules_with_short_retention(seed: int) -> None:  # noqa: C901
+def test_random_schedules_with_short_retention(seed: int) -> None:
     """Where events are let go of before they are fetched, readers are told of a gap; boards are right."""
+    short_retention(World(3 + seed % 2, seed, retain=2.0 + seed % 3), seed)
+
+
+@pytest.mark.parametrize("seed", [*range(10), *FOUND_LOST])
+def test_random_schedules_with_lost_state_directories(seed: int) -> None:
+    """Also where a node comes back with its clock set back and no memory of its own, all agree in the end."""
     world = World(3 + seed % 2, seed, retain=2.0 + seed % 3)
+    world.luck = random.Random(seed)
+    short_retention(world, seed)
+
+
+def short_retention(world: World, seed: int) -> None:  # noqa: C901
+    """Everything happens; then all faults end, and eight seconds later all must be well."""
     world.network.rail_loss, world.network.rail_delay = {0: 0.05}, {1: 0.01 * (seed % 4)}
     world.start()
     world.run(4)
@@ -486,7 +505,7 @@ def test_random_schedules_with_short_retention(seed: int) -> None:  # noqa: C901
         check_order(node)
     assert_agreement(world)
     for index, reader in enumerate(readers):
-        reader.check(world.nodes[at[index]])
+        reader.check(world.nodes[at[index]], backwards=world.luck is not None)
 
 
 def assert_agreement(world: World) -> None:
@@ -511,3 +530,23 @@ def assert_agreement(world: World) -> None:
 def _is_report(world: World, origin: str, sequence: str) -> bool:
     own = {e.sequence: e for e in world.nodes[origin].events(origin)}
     return own[sequence].kind == "node"
+
+
+def test_a_goodbye_of_a_former_life_or_with_an_impossible_number_ends_nothing_else() -> None:
+    """The life that is over has nothing to end; what cannot be is no hole."""
+    world = cluster()
+    node = world.nodes["n1"].replica
+    life = node.origins["n3"].current
+    node.receive("n3", ms.encode(ms.Goodbye, "n3", 5, 0), world.now)
+    assert "n3" in node.liveness.living(world.now, 1.0)
+    node.receive("n3", ms.encode(ms.Goodbye, "n3", life, 10**11), world.now)
+    assert not node.origins["n3"].life.missing
+    assert "n3" not in node.liveness.living(world.now, 1.0)
+
+
+def test_what_a_node_without_rails_publishes_stays_here() -> None:
+    """It is held, and sent to nobody."""
+    alone = Replica("n1", now=0.0, wall_ms=LIFE, alone=True)
+    alone.tick(0.05)
+    assert [] == alone.local([arrival("n1", 1)], 0.1)
+    assert 1 == alone.own.known

@@ -28,6 +28,8 @@ _ALONE_AFTER: Final = 3.0
 #: Joining ends after this in any case, in seconds.
 _JOIN_AT_MOST: Final = 10.0
 _HELLO_EVERY: Final = 0.2
+#: Of two lives above the same one the second does not know the first: the clock tells them apart, a little.
+_SPREAD: Final = 1000
 #: Seconds between two lives that this node begins because others know of a later one.
 RENEW_EVERY: Final = 5.0
 
@@ -96,11 +98,11 @@ class Joining(Intake):
             self._begin(now)
 
     def _begin(self, now: float) -> None:
-        wall_ms = self._wall_ms + round((now - self._started) * 1000)
+        wall_ms = min(self._wall(now), MAX_INCARNATION)
         incarnation, last = self._told_of_me
         if incarnation:
             self.previous = sequence_of(incarnation, last)
-        self.own = Life(self.me, min(max(incarnation + 1, wall_ms), MAX_INCARNATION), 0)
+        self.own = Life(self.me, max(self._above(incarnation, now), wall_ms), 0)
         if self.me in self.origins:
             for life in self.origins[self.me].lives.values():
                 life.closed = True
@@ -108,6 +110,14 @@ class Joining(Intake):
         self._next_announce = now
         if self._alone:
             self._become_ready(now)
+
+    def _wall(self, now: float) -> int:
+        """Milliseconds of wall time, as far as the clock was right at the start."""
+        return self._wall_ms + round((now - self._started) * 1000)
+
+    def _above(self, incarnation: int, now: float) -> int:
+        """An incarnation above one that is known of, and hardly one that nobody living knows of."""
+        return min(incarnation + 1 + self._wall(now) % _SPREAD, MAX_INCARNATION)
 
     def _renew_if_outlived(self, now: float) -> None:
         """Others know of a later life of this node: what it tells in this one they would never hand on.
@@ -122,11 +132,12 @@ class Joining(Intake):
         past = self.origins.setdefault(self.me, Origin(self.me, fresh=False))
         past.lives[incarnation], past.current = self.own, max(past.current, incarnation)
         self.previous = sequence_of(*told)
-        self.own = Life(self.me, min(told[0] + 1, MAX_INCARNATION), 0)
+        # Its number 1 is a loss: so every reader, here and elsewhere, is told that events may be missing,
+        # also one who saw the later life first and takes what this one told for old.
+        self.own = Life(self.me, self._above(told[0], now), 1)
         self._out.append(Begin(self.incarnation, self.previous))
-        if told[1]:
-            first = sequence_of(told[0], last + 1 if told[0] == incarnation else 1)
-            self._out.append(Lose(Loss(self.me, first, self.previous)))
+        first = sequence_of(told[0], last + 1 if told[0] == incarnation else 1)
+        self._out.append(Lose(Loss(self.me, first, self.own.sequence(1))))
         words = (
             f"others know of a later life of {self.me} than this one was: a new one has begun,"
             f" and of the {last} events before it they may have had none"

@@ -40,9 +40,9 @@ class Publisher:
         else:
             self.lost += 1
 
-    def begin(self, incarnation: int) -> list[Draft]:
-        """A life begins (the first one, or one after it); returns the drafts that waited, in order."""
-        self.incarnation, self.last = incarnation, 0
+    def begin(self, incarnation: int, last: int = 0) -> list[Draft]:
+        """A life begins behind its event ``last``; returns the drafts that waited, in order."""
+        self.incarnation, self.last = incarnation, last
         waiting = list(self._waiting)
         self._waiting.clear()
         if self.lost:
