@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 
-from tocsin.core.buffer import Buffer
-from tocsin.core.cursor import buffer_id
 from tocsin.core.publisher import Publisher
 from tocsin.forwarder.forwarder import Forwarder
 from tocsin.forwarder.rail import Rail
 from tocsin.forwarder.zenoh import ZenohRail
+from tocsin.forwarder.zenoh_config import make_room
 from tocsin.settings import Config
 from tocsin.web.node import Settings
 
-__all__ = ["generator_settings", "make_buffer", "make_rails", "metrics", "web_settings"]
+__all__ = ["generator_settings", "make_rails", "metrics", "web_settings"]
 
 Metrics: TypeAlias = Mapping[str, float | Mapping[str, float]]
 
-_RAIL_COUNTERS = ("opened", "sent", "sent_bytes", "received", "received_bytes", "dropped_out", "dropped_in")
-
-
-def make_buffer(config: Config, former_life: int) -> Buffer:
-    """The buffer, in memory. Its id is new in each life: wall time, or more than the former incarnation."""
-    life = max(former_life + 1, round(time.time() * 1000))
-    return Buffer(
-        buffer_id(config.cluster.name, config.node.name, life),
-        retain=config.buffer.retain,
-        max_events=config.buffer.max_events,
-        max_bytes=config.buffer.max_bytes,
-    )
+_RAIL_COUNTERS = (
+    *("opened", "reopened", "left_behind", "echoes", "echoes_lost"),
+    *("sent", "sent_bytes", "received", "received_bytes", "dropped_out", "dropped_in"),
+)
+#: Round trips are told of so many peers of a rail: the slowest.
+_MOST_PEERS = 64
 
 
 def make_rails(config: Config) -> list[Rail]:
     """A rail for each that is configured, not open yet."""
+    peers = len(set(config.cluster.nodes) - {config.node.name})
+    make_room(sum(max(peers, len(rail.connect)) for rail in config.rails))
     return [
         ZenohRail(
             rail.name or f"rail{number}",
@@ -86,11 +80,29 @@ def metrics(
     for name, value in sorted(replica.counters.items()):
         found[f"{name}_total"] = value
     found["nodes_heard"] = len(replica.liveness.living(now, replica.period))
-    for name in _RAIL_COUNTERS if forwarder.rails else ():
-        found[f"rail_{name}_total"] = {
-            f'{{rail="{rail.name}"}}': float(getattr(rail.stats(), name)) for rail in forwarder.rails
-        }
-    if forwarder.rails:
-        found["rail_up"] = {f'{{rail="{rail.name}"}}': float(rail.stats().up) for rail in forwarder.rails}
-        found["rail_peers"] = {f'{{rail="{rail.name}"}}': rail.stats().peers for rail in forwarder.rails}
-    return found
+    return found | _rails(forwarder)
+
+
+def _rails(forwarder: Forwarder) -> dict[str, Mapping[str, float]]:
+    """What is counted of the rails; the names are in docs/rails.md."""
+    stats = {rail.name: rail.stats() for rail in forwarder.rails}
+    copies = forwarder.copies.counts
+    found: dict[str, dict[str, float]] = {
+        f"rail_{name}_total": {_label(rail): float(getattr(each, name)) for rail, each in stats.items()}
+        for name in _RAIL_COUNTERS
+    }
+    found["rail_duplicates_total"] = {_label(rail): copies[rail].duplicate for rail in stats}
+    found["rail_late_copies_total"] = {_label(rail): copies[rail].late for rail in stats}
+    found["rail_up"] = {_label(rail): float(each.up) for rail, each in stats.items()}
+    found["rail_peers"] = {_label(rail): each.peers for rail, each in stats.items()}
+    found["rail_round_trip_seconds"] = {
+        _label(rail, peer): seconds
+        for rail, each in stats.items()
+        for peer, seconds in sorted(each.round_trips.items(), key=lambda item: -item[1])[:_MOST_PEERS]
+    }
+    return dict(found) if stats else {}
+
+
+def _label(rail: str, peer: str = "") -> str:
+    """Labels as OpenMetrics has them; names of rails and nodes need no escapes."""
+    return f'{{rail="{rail}"}}' if not peer else f'{{rail="{rail}",peer="{peer}"}}'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tocsin.core.event import Draft
-from tocsin.core.rails import RailWatch
+from tocsin.core.rails import Copies, RailWatch
 
 PEERS = ["b", "c", "d"]
 
@@ -90,3 +90,85 @@ def test_many_peers_are_counted_not_listed() -> None:
         told += watch.tick(peers, step / 10, 1.0)
     [draft] = told
     assert "and 8 more" in draft.data["summary"]
+
+
+def test_a_rail_that_flaps_is_told_twice() -> None:
+    """More than four changes in a minute: one event that it flaps, one how it is when it has settled."""
+    running = Running()
+    running.run(5)
+    told = []
+    for _ in range(5):
+        running.reach["rail1"] = set()
+        told += running.run(6)
+        running.reach["rail1"] = set(PEERS)
+        told += running.run(4)
+    assert ["rail.down", "rail.up", "rail.down", "rail.up", "rail.flapping"] == [each[0] for each in told]
+    assert ("rail.flapping", "rail1", "warning") == told[-1]
+    assert [("rail.up", "rail1", "ok")] == running.run(40)
+    running.reach["rail1"] = set()
+    assert [("rail.down", "rail1", "failed")] == running.run(10)
+
+
+def test_a_rail_that_flaps_and_stays_down() -> None:
+    """When it settles its state is told as it is then, with the number of changes."""
+    running = Running()
+    running.run(5)
+    for _ in range(3):
+        running.reach["rail2"] = set(PEERS)
+        running.run(4)
+        running.reach["rail2"] = set()
+        running.run(6)
+    drafts: list[Draft] = []
+    for _ in range(400):
+        drafts += running.watch.tick(PEERS, running.now, 1.0)
+        running.watch.heard("rail1", "b", running.now)
+        running.now += 0.1
+    told = [draft for draft in drafts if draft.subject == "rail2"]
+    assert [("rail.down", "failed", 5)] == [(d.type, d.data["status"], d.data["changes"]) for d in told]
+
+
+def test_names_that_are_heard_are_bounded() -> None:
+    """Invented senders cost a bounded amount of memory."""
+    watch = RailWatch(["rail1"])
+    for number in range(2000):
+        watch.heard("rail1", f"n{number}", 1.0)
+    assert 1000 == len(watch._heard["rail1"])
+
+
+def test_awake_are_those_heard_elsewhere() -> None:
+    """A peer that is silent on all other rails may have no time; with one rail nobody can tell."""
+    watch = RailWatch(["rail1", "rail2"])
+    watch.heard("rail2", "b", 100)
+    assert {"b"} == watch.awake("rail1", ["b", "c"], 101, 1.0)
+    assert set() == watch.awake("rail2", ["b", "c"], 101, 1.0)
+    assert {"b", "c"} == RailWatch(["rail1"]).awake("rail1", ["b", "c"], 101, 1.0)
+
+
+def test_copies_are_counted_where_they_come() -> None:
+    """The first copy wins, the others are duplicates of their rail, and late if they come 0.1 s behind."""
+    copies = Copies(["rail1", "rail2", "rail3"])
+    for rail, at in (("rail1", 1.0), ("rail2", 1.01), ("rail3", 1.5)):
+        copies.came(rail, "b", b"news", at)
+    copies.came("rail2", "c", b"news", 1.6)  # of another sender
+    counts = {rail: (count.duplicate, count.late) for rail, count in copies.counts.items()}
+    assert {"rail1": (0, 0), "rail2": (1, 0), "rail3": (1, 1)} == counts
+
+
+def test_the_same_bytes_twice_on_a_rail_are_no_copy() -> None:
+    """An announce that says what the last one said is a message of its own."""
+    copies = Copies(["rail1", "rail2"])
+    for second in range(5):
+        copies.came("rail1", "b", b"as before", second)
+        copies.came("rail2", "b", b"as before", second + 0.01)
+    assert [(0, 0), (5, 0)] == [(count.duplicate, count.late) for count in copies.counts.values()]
+
+
+def test_copies_that_are_awaited_are_bounded() -> None:
+    """A flood does not make them grow; with one rail there is nothing to await."""
+    copies, alone = Copies(["rail1", "rail2"]), Copies(["rail1"])
+    for number in range(10_000):
+        copies.came("rail1", "b", b"%d" % number, 1.0)
+        alone.came("rail1", "b", b"%d" % number, 1.0)
+    assert (8192, 0) == (len(copies._first), len(alone._first))
+    copies.came("rail2", "b", b"9999", 1.0)
+    assert 1 == copies.counts["rail2"].duplicate

@@ -73,3 +73,28 @@ async def test_the_inbox_is_bounded_in_messages_and_bytes() -> None:
     await c.until(lambda: len(c.got) == 2)
     assert (2, 3) == (b.rail.stats().dropped_in, c.rail.stats().dropped_in)
     assert [b"message 0", b"message 1"] == c.payloads("node1")
+
+
+async def test_a_rail_that_hangs_is_opened_again() -> None:
+    """Its links are there, nothing passes: echoes tell, and a new engine carries again."""
+    hub = MemoryHub()
+    a, b = (End(MemoryRail(hub, node)) for node in ("node1", "node2"))
+    await meet(a, b)
+    now = a.rail.stats().heard["node2"]
+    for _ in range(10):
+        now += 0.25
+        a.rail.look(["node2"], ["node2"], now, 1.0)
+    assert {"node2": 0.0} == a.rail.stats().round_trips
+    hub.hang("node1")
+    a.rail.send(b"lost")
+    assert 1 == a.rail.stats().peers
+    for _ in range(40):
+        now += 0.25
+        a.rail.look(["node2"], ["node2"], now, 1.0)
+    stats = a.rail.stats()
+    assert (1, 2, 4) == (stats.reopened, stats.opened, stats.echoes_lost)
+    a.rail.send(b"carried")
+    await b.until(lambda: bool(b.got))
+    assert [("node1", b"carried")] == b.got
+    await a.rail.close()
+    a.rail.look(["node2"], ["node2"], now, 1.0)

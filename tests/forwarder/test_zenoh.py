@@ -3,46 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 
 import pytest
 
+from tests.forwarder.processes import Network, peer_process
 from tests.forwarder.suite import End, RailSuite, meet, until
 from tocsin.core.errors import RailError
 from tocsin.forwarder.zenoh import ZenohRail, left_behind
 
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-class _Network:
-    def __init__(self, *nodes: str) -> None:
-        ports = free_ports(len(nodes))
-        self.endpoints = {node: f"tcp/127.0.0.1:{port}" for node, port in zip(nodes, ports, strict=True)}
-
-    def rail(self, node: str, cluster: str = "test") -> ZenohRail:
-        # Every node gets the same list: its own address in it does no harm.
-        connect = list(self.endpoints.values())
-        return ZenohRail("rail1", cluster=cluster, node=node, listen=self.endpoints[node], connect=connect)
+__all__ = ["peer_process"]  # a fixture
 
 
 class TestZenohRail(RailSuite):
     @pytest.fixture
-    def network(self) -> _Network:
-        return _Network("node1", "node2", "node3")
+    def network(self) -> Network:
+        return Network("node1", "node2", "node3")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +52,7 @@ def test_names_must_fit_into_a_key() -> None:
 
 async def test_a_port_in_use_is_told_and_tried_again() -> None:
     """The rail says in words why it is not up, and goes up by itself once the port is free."""
-    network = _Network("node1", "node2")
+    network = Network("node1", "node2")
     port = int(network.endpoints["node1"].rpartition(":")[2])
     with socket.create_server(("127.0.0.1", port)):
         a = End(network.rail("node1"))
@@ -99,7 +79,7 @@ async def test_an_address_that_is_not_there_yet_does_not_stop_the_rest() -> None
 
 async def test_an_unknown_host_among_the_peers_disturbs_nobody() -> None:
     """A peer whose name cannot be resolved is tried again in the background; the others are connected."""
-    network = _Network("node1", "node2")
+    network = Network("node1", "node2")
     a, b = End(network.rail("node1")), None
     odd = ["tcp/no-such-host.invalid:7447", network.endpoints["node1"]]
     b = End(ZenohRail("rail1", cluster="test", node="node2", listen=network.endpoints["node2"], connect=odd))
@@ -110,7 +90,7 @@ async def test_an_unknown_host_among_the_peers_disturbs_nobody() -> None:
 
 async def test_clusters_on_one_network_do_not_hear_each_other() -> None:
     """The name of the cluster is part of every key."""
-    network = _Network("node1", "node2", "node3")
+    network = Network("node1", "node2", "node3")
     a, b = End(network.rail("node1")), End(network.rail("node2"))
     other = End(network.rail("node3", cluster="other"))
     await meet(a, b)
@@ -122,35 +102,8 @@ async def test_clusters_on_one_network_do_not_hear_each_other() -> None:
         await end.rail.close()
 
 
-_PEER = """
-import asyncio, sys
-from tocsin.forwarder.zenoh import ZenohRail
-
-async def main():
-    rail = ZenohRail("rail1", cluster="test", node="node2", listen=sys.argv[1], connect=[sys.argv[2]])
-    rail.start(lambda sender, payload: None)
-    while True:
-        rail.send(b"hello")
-        await asyncio.sleep(0.02)
-
-asyncio.run(main())
-"""
-
-
-@pytest.fixture
-def peer_process() -> Iterator[tuple[_Network, subprocess.Popen[bytes]]]:
-    """A peer in a process of its own, which can be frozen and killed."""
-    network = _Network("node1", "node2")
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PEER, network.endpoints["node2"], network.endpoints["node1"]]
-    )
-    yield network, process
-    process.kill()
-    process.wait()
-
-
 async def test_a_frozen_peer_delays_nobody(
-    peer_process: tuple[_Network, subprocess.Popen[bytes]],
+    peer_process: tuple[Network, subprocess.Popen[bytes]],
 ) -> None:
     """A peer that takes nothing any more: sending stays instant, the queues bounded, the close quick."""
     network, process = peer_process
@@ -171,7 +124,7 @@ async def test_a_frozen_peer_delays_nobody(
 
 
 async def test_a_close_does_not_wait_for_a_peer_that_froze_just_now(
-    peer_process: tuple[_Network, subprocess.Popen[bytes]],
+    peer_process: tuple[Network, subprocess.Popen[bytes]],
 ) -> None:
     """The engine waits for a frozen peer to take what is queued; the rail leaves it behind and says so."""
     network, process = peer_process
@@ -190,7 +143,7 @@ async def test_a_close_does_not_wait_for_a_peer_that_froze_just_now(
 
 
 async def test_a_killed_peer_is_noticed_at_once(
-    peer_process: tuple[_Network, subprocess.Popen[bytes]],
+    peer_process: tuple[Network, subprocess.Popen[bytes]],
 ) -> None:
     """The kernel closes the links of a killed process; the rail counts one peer less without delay."""
     network, process = peer_process
@@ -200,18 +153,3 @@ async def test_a_killed_peer_is_noticed_at_once(
     process.kill()
     await until(lambda: a.rail.stats().peers == 0, seconds=1)
     await a.rail.close()
-
-
-def test_the_engine_gets_its_threads_before_it_is_loaded() -> None:
-    """The number of receive threads is set by importing the rail, and an operator's own value stays."""
-    code = "import os, tocsin.forwarder.zenoh; print(os.environ['ZENOH_RUNTIME'])"
-    told = {}
-    for value in ("", "(rx: (worker_threads: 40))"):
-        environment = {key: text for key, text in os.environ.items() if key != "ZENOH_RUNTIME"}
-        environment |= {"ZENOH_RUNTIME": value} if value else {}
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-        told[value] = done.stdout.strip()
-    assert {
-        "": "(rx: (worker_threads: 32))",
-        "(rx: (worker_threads: 40))": "(rx: (worker_threads: 40))",
-    } == told

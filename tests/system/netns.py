@@ -214,6 +214,14 @@ class Net:
         """Puts the cable back."""
         _ip(f"link set {self._port(node, network)} up", ns=self.namespace(None))
 
+    def switch_off(self, network: int) -> None:
+        """Drops everything on a network at one instant: its switch is dead, but every carrier is there."""
+        _ip(f"link set bridge{network} down", ns=self.namespace(None))
+
+    def switch_on(self, network: int) -> None:
+        """Puts the switch of a network to work again."""
+        _ip(f"link set bridge{network} up", ns=self.namespace(None))
+
     def add_veth(self, node: int, name: str) -> None:
         """Adds an adapter that is on no network, with carrier; its other end is ``<name>-end``."""
         self.ip(node, f"link add {name} type veth peer name {name}-end", f"link set {name}-end up")

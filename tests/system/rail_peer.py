@@ -46,7 +46,7 @@ async def main(me: int, nodes: int, rate: float, seconds: float) -> None:
             rail.send(b"%f#" % time.monotonic() + bytes(300))
         await asyncio.sleep(1 / rate)
     peers = [rail.stats().peers for rail in rails]
-    await asyncio.sleep(0.5)  # everyone looks before anyone leaves
+    await asyncio.sleep(2)  # everyone looks before anyone leaves, also where they started one after the other
     for rail in rails:
         await rail.close()
     print(json.dumps({"silence": ears.silence, "latest": ears.latest, "peers": peers}))

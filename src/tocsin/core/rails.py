@@ -2,23 +2,40 @@
 
 Every announce goes over every rail, so a rail on which a *living* peer is silent for three announces does
 not reach it. A peer that is silent on all of them is the business of :mod:`~tocsin.core.liveness`.
-One event a rail tells of most peers at once; a minority of them is told of peer by peer.
+One event a rail tells of most peers at once; a minority of them is told of peer by peer. What changes again
+and again is told as flapping, and once more when it has settled.
+
+:class:`Copies` counts what the second and later copies of messages were worth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from tocsin.core.event import Draft, report
+from msgspec.structs import replace
 
-__all__ = ["SETTLE", "RailWatch"]
+from tocsin.core.event import Draft, report
+from tocsin.core.settle import Flapping
+
+__all__ = ["LATE", "SETTLE", "Copies", "CopyCount", "RailWatch"]
 
 #: Announces that may be missed on a rail, and time for one to travel, in seconds.
 _MISSED: Final = 3
 _SLACK: Final = 0.5
 #: A change is told when it has lasted for so long, in seconds.
 SETTLE: Final = 1.0
+#: More than so many changes in so many seconds are flapping, until it was quiet so long.
+FLAPPING_CHANGES: Final = 4
+FLAPPING_WITHIN: Final = 60.0
+FLAPPING_QUIET: Final = 30.0
+#: A copy is late if it comes so long after the first one, in seconds.
+LATE: Final = 0.1
+#: Messages of which the copies are awaited: several seconds of a busy cluster.
+_MAX_COPIES: Final = 8192
+#: Names that are remembered as heard: a bound on what invented names can cost.
+_MAX_HEARD: Final = 1000
 
 #: Of a rail ("rail1"), or of a rail and a peer ("rail1:node2"), the peers that are not reached.
 _States = dict[str, frozenset[str]]
@@ -32,10 +49,21 @@ class RailWatch:
         self._told: _States = {}
         self._since: dict[str, tuple[frozenset[str] | None, float]] = {}
         self._met: dict[str, float] = {}
+        self._flapping: Flapping[str] = Flapping(FLAPPING_CHANGES, FLAPPING_WITHIN, FLAPPING_QUIET)
 
     def heard(self, rail: str, peer: str, now: float) -> None:
         """A message of ``peer`` has come over ``rail``."""
-        self._heard[rail][peer] = now
+        heard = self._heard[rail]
+        if peer in heard or len(heard) < _MAX_HEARD:
+            heard[peer] = now
+
+    def awake(self, rail: str, living: Iterable[str], now: float, period: float) -> frozenset[str]:
+        """The living peers that are heard on another rail than this one; all, if there is no other."""
+        others = [heard for name, heard in self._heard.items() if name != rail]
+        limit = _MISSED * period + _SLACK
+        return frozenset(
+            p for p in living if not others or any(now - heard.get(p, 0.0) <= limit for heard in others)
+        )
 
     def silent(self, rail: str, living: Iterable[str], now: float, period: float) -> frozenset[str]:
         """The living peers that are not heard on a rail."""
@@ -55,6 +83,9 @@ class RailWatch:
                 states.update({f"{rail}:{peer}": frozenset({peer}) for peer in silent})
         for subject in {*states, *self._told, *self._since}:
             yield from self._settle(subject, states.get(subject), len(living), now)
+        for subject, changes in self._flapping.settled(now).items():
+            draft = self._draft(subject, len(living))
+            yield replace(draft, data={**draft.data, "changes": changes})
 
     def _settle(self, subject: str, state: frozenset[str] | None, living: int, now: float) -> Iterator[Draft]:
         if state == self._told.get(subject):
@@ -69,10 +100,20 @@ class RailWatch:
         del self._since[subject]
         if state is None:
             del self._told[subject]
-            yield self._up(subject)
         else:
             self._told[subject] = state
-            yield self._down(subject, state, living)
+        verdict = self._flapping.change(subject, now)
+        if verdict == "tell":
+            yield self._draft(subject, living)
+        elif verdict == "began":
+            words = f"{subject} is flapping: it changed {self._flapping.count(subject)} times in a minute"
+            attributes = self._draft(subject, living).data.get("attributes")
+            yield report("rail.flapping", subject, "warning", words, attributes)
+
+    def _draft(self, subject: str, living: int) -> Draft:
+        """The present state of what was told last."""
+        state = self._told.get(subject)
+        return self._up(subject) if state is None else self._down(subject, state, living)
 
     @staticmethod
     def _down(subject: str, peers: frozenset[str], living: int) -> Draft:
@@ -96,3 +137,40 @@ class RailWatch:
     def resources(self) -> list[Draft]:
         """The present state of all rails, for the start: nothing is known to be wrong with them."""
         return [self._up(rail) for rail in self._heard]
+
+
+@dataclass
+class CopyCount:
+    """Of one rail: the messages that had come before, and those of them that came :data:`LATE`."""
+
+    duplicate: int = 0
+    late: int = 0
+
+
+class Copies:
+    """Which messages are copies of what came over another rail before.
+
+    Every message is sent on every rail. The same bytes twice on one rail are no copy, but a new message
+    that says the same.
+    """
+
+    def __init__(self, rails: Sequence[str]) -> None:
+        self.counts = {rail: CopyCount() for rail in rails}
+        #: Hash of the message -> when it first came, and the rails on which it has come; the oldest first.
+        self._first: dict[int, tuple[float, frozenset[str]]] = {}
+
+    def came(self, rail: str, sender: str, payload: bytes, now: float) -> None:
+        """A message has come over ``rail``."""
+        if len(self.counts) < 2:
+            return
+        key = hash((sender, payload))
+        first, rails = self._first.get(key, (now, frozenset()))
+        if not rails or rail in rails:
+            self._first.pop(key, None)
+            self._first[key] = (now, frozenset({rail}))
+            if len(self._first) > _MAX_COPIES:
+                del self._first[next(iter(self._first))]
+            return
+        self._first[key] = (first, rails | {rail})
+        self.counts[rail].duplicate += 1
+        self.counts[rail].late += now - first >= LATE

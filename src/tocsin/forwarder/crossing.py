@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from tocsin.core.echoes import Echoes
 from tocsin.forwarder.rail import Deliver, RailStats
 
 __all__ = ["MAX_QUEUED_BYTES", "MAX_QUEUED_MESSAGES", "Inbox", "Outbox", "Parcel", "Tally", "hand_over"]
@@ -25,6 +26,8 @@ MAX_QUEUED_BYTES: Final = 32 << 20
 #: What the inbox delivers before it lets the loop do something else.
 _TURN_MESSAGES: Final = 32
 _TURN_BYTES: Final = 256 << 10
+#: Answers to echoes that wait for the rail's thread: more than all peers of a large cluster ask at once.
+_MAX_ANSWERS: Final = 1024
 #: Names that are remembered as heard: a bound on what invented names can cost.
 _MAX_HEARD: Final = 1000
 
@@ -45,6 +48,9 @@ class Tally:
     lost: int = 0
     #: Node -> when a message of it was last delivered, by the loop's clock.
     heard: dict[str, float] = field(default_factory=dict)
+    reopened: int = 0
+    left_behind: int = 0
+    echoes: Echoes = field(default_factory=Echoes)
 
     def stats(self, *, reason: str, links: Iterable[tuple[str, str]] = ()) -> RailStats:
         """The same for the outside. No ``reason``: the rail is up. ``links``: (peer, its address)."""
@@ -62,6 +68,11 @@ class Tally:
             received_bytes=self.received_bytes,
             dropped_out=self.refused + self.lost,
             dropped_in=self.dropped_in,
+            echoes=self.echoes.sent,
+            echoes_lost=self.echoes.lost,
+            reopened=self.reopened,
+            left_behind=self.left_behind,
+            round_trips=self.echoes.round_trips(),
         )
 
 
@@ -141,17 +152,18 @@ class Inbox:
 
 
 class Parcel(NamedTuple):
-    """A message on its way out; ``to`` None means all."""
+    """A message on its way out; ``to`` None means all. An ``echo`` takes no room from the others."""
 
     payload: bytes
     to: str | None
+    echo: bool = False
 
 
 class Outbox:
     """Messages on their way from the loop to the one thread that hands them to the engine.
 
     :meth:`put` and :meth:`end` are for the loop, :meth:`get` is for the thread. Each counter is written
-    by one side only, so no lock is needed.
+    by one side only, so no lock is needed. :meth:`echo` is for any thread.
     """
 
     def __init__(self, *, max_messages: int = MAX_QUEUED_MESSAGES, max_bytes: int = MAX_QUEUED_BYTES) -> None:
@@ -159,6 +171,8 @@ class Outbox:
         self._queue: queue.SimpleQueue[Parcel | None] = queue.SimpleQueue()
         self._put_bytes = 0
         self._got_bytes = 0
+        self._echoes = 0
+        self._lock = threading.Lock()
 
     def put(self, payload: bytes, to: str | None) -> bool:
         """Takes a message if there is room for it."""
@@ -169,6 +183,13 @@ class Outbox:
         self._queue.put(Parcel(payload, to))
         return True
 
+    def echo(self, payload: bytes, to: str) -> None:
+        """Takes a question or an answer, on any thread; one too many is lost as on the network."""
+        with self._lock:
+            if self._echoes < _MAX_ANSWERS:
+                self._echoes += 1
+                self._queue.put(Parcel(payload, to, echo=True))
+
     def end(self) -> None:
         """Nothing comes after what is here."""
         self._queue.put(None)
@@ -176,6 +197,9 @@ class Outbox:
     def get(self, timeout: float) -> Parcel | None:
         """The next message, or None at the end. Raises :exc:`queue.Empty` after ``timeout`` seconds."""
         parcel = self._queue.get(timeout=timeout)
-        if parcel is not None:
+        if parcel is not None and parcel.echo:
+            with self._lock:
+                self._echoes -= 1
+        elif parcel is not None:
             self._got_bytes += len(parcel.payload)
         return parcel

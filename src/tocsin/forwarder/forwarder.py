@@ -15,7 +15,7 @@ from tocsin.core import effects as fx
 from tocsin.core.board import Board
 from tocsin.core.bus import Arrival, Bus, Loss
 from tocsin.core.event import Draft, Event
-from tocsin.core.rails import RailWatch
+from tocsin.core.rails import Copies, RailWatch
 from tocsin.core.replica import Replica
 from tocsin.forwarder.rail import Rail
 
@@ -71,6 +71,7 @@ class Forwarder:
         self.replica, self.rails = replica, tuple(rails)
         self._host = host
         self.watch = RailWatch([rail.name for rail in self.rails])
+        self.copies = Copies([rail.name for rail in self.rails])
         self._pending: list[Arrival] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -117,6 +118,7 @@ class Forwarder:
         self._flush()
         now = self._host.now()
         self.watch.heard(rail, sender, now)
+        self.copies.came(rail, sender, payload, now)
         self._do(self.replica.receive(sender, payload, now))
 
     def _tick(self) -> None:
@@ -134,6 +136,8 @@ class Forwarder:
         living = self.replica.liveness.living(now, period)
         for draft in self.watch.tick(living, now, period):
             self._host.publish_report(draft)
+        for rail in self.rails:
+            rail.look(living, self.watch.awake(rail.name, living, now, period), now, period)
 
     # -- what is to be done ------------------------------------------------------------
 

@@ -7,7 +7,9 @@ through a bounded inbox as those of the real rail, so ``deliver`` is never calle
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Iterable
 
+from tocsin.core.echoes import Echo
 from tocsin.core.errors import RailError
 from tocsin.forwarder.crossing import MAX_QUEUED_BYTES, MAX_QUEUED_MESSAGES, Inbox, Tally
 from tocsin.forwarder.rail import MAX_MESSAGE_BYTES, Deliver, RailStats, check_name
@@ -22,6 +24,7 @@ class MemoryHub:
         self.name = name
         self.rails: dict[str, MemoryRail] = {}
         self._cuts: set[tuple[str, str]] = set()
+        self._hanging: set[str] = set()
 
     def cut(self, sender: str, receiver: str = "*", *, one_way: bool = False) -> None:
         """From now on nothing passes between two nodes; ``*`` stands for every other node."""
@@ -33,8 +36,20 @@ class MemoryHub:
         """Everything passes again; what was sent meanwhile is lost."""
         self._cuts.clear()
 
+    def hang(self, node: str) -> None:
+        """The engine of a node hangs: its links are there, nothing passes, until it is opened again."""
+        self._hanging.add(node)
+
+    def opened(self, node: str) -> None:
+        """The engine of a node is a new one."""
+        self._hanging.discard(node)
+
     def connected(self, sender: str, receiver: str) -> bool:
         """Whether what ``sender`` sends reaches ``receiver``."""
+        return not self._hanging & {sender, receiver} and self.linked(sender, receiver)
+
+    def linked(self, sender: str, receiver: str) -> bool:
+        """Whether there is a way, seen from below."""
         return not self._cuts & {(sender, receiver), (sender, "*"), ("*", receiver)}
 
     def others(self, node: str) -> list[str]:
@@ -77,6 +92,7 @@ class MemoryRail:
             raise RailError(f"{self.name}: a node named {self.node} is on this rail already")
         self._inbox = Inbox(asyncio.get_running_loop(), deliver, self._tally, **self._limits)
         self._tally.opened += 1
+        self._hub.opened(self.node)
         self._reason = ""
 
     def send(self, payload: bytes, to: str | None = None) -> None:
@@ -94,13 +110,27 @@ class MemoryRail:
         if self._inbox is not None:
             self._inbox.put(sender, payload)
 
+    def look(self, living: Iterable[str], awake: Collection[str], now: float, period: float) -> None:
+        """Asks for echoes; where there is a way there and back they come at once."""
+        if self._inbox is None:
+            return
+        echoes, connected = self._tally.echoes, self._hub.connected
+        for peer, number in echoes.look(living, self._linked(), self._tally.heard, now, period):
+            if peer in self._hub.rails and connected(self.node, peer) and connected(peer, self.node):
+                echoes.came(peer, Echo(True, number, peer), now)
+        if echoes.hanging(awake, now):
+            self._tally.reopened += 1
+            self._tally.opened += 1
+            self._hub.opened(self.node)
+
+    def _linked(self) -> list[str]:
+        here, linked = self.node, self._hub.linked
+        return [peer for peer in self._hub.others(here) if linked(here, peer) and linked(peer, here)]
+
     def stats(self) -> RailStats:
         """What it did so far. A peer counts as connected if both directions work."""
-        here, connected = self.node, self._hub.connected
-        peers = [peer for peer in self._hub.others(here) if connected(here, peer) and connected(peer, here)]
-        return self._tally.stats(
-            reason=self._reason, links=() if self._reason else [(peer, f"memory/{peer}") for peer in peers]
-        )
+        links = [] if self._reason else [(peer, f"memory/{peer}") for peer in self._linked()]
+        return self._tally.stats(reason=self._reason, links=links)
 
     async def close(self) -> None:
         """Leaves the network."""

@@ -9,7 +9,7 @@ suite of tests runs on both.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from tocsin.core.errors import RailError
@@ -50,6 +50,14 @@ class RailStats(NamedTuple):
     dropped_out: int = 0
     #: Messages that arrived and were thrown away because the loop did not keep up.
     dropped_in: int = 0
+    #: Echoes asked for, and those that did not come within a second.
+    echoes: int = 0
+    echoes_lost: int = 0
+    #: How often it was opened again because it hung, and how many engines did not close in time then.
+    reopened: int = 0
+    left_behind: int = 0
+    #: Of each peer, the median of its recent round trips in seconds.
+    round_trips: Mapping[str, float] = {}
 
 
 class Rail(Protocol):
@@ -67,6 +75,13 @@ class Rail(Protocol):
 
     def send(self, payload: bytes, to: str | None = None) -> None:
         """Hands a message to one node, or to all others if ``to`` is None. Never blocks, never raises."""
+
+    def look(self, living: Iterable[str], awake: Collection[str], now: float, period: float) -> None:
+        """Asks for echoes when it is time, and opens the rail again if it hangs (:mod:`tocsin.core.echoes`).
+
+        To be called several times a second. ``living``: the peers that should answer; ``awake``: those that
+        are heard on another rail; ``now``: monotonic seconds; ``period``: of the announces, in seconds.
+        """
 
     def stats(self) -> RailStats:
         """What it did so far."""

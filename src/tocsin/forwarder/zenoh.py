@@ -5,47 +5,35 @@ block: it opens the session (and goes on trying), hands messages to it, and clos
 put into a bounded inbox by the engine's receive threads.
 
 Messages travel under ``tocsin/<cluster>/<from>/all`` and ``tocsin/<cluster>/<from>/to/<node>``; the sender is
-read from the key, never from the payload.
+read from the key, never from the payload. Echoes (:mod:`tocsin.core.echoes`) have ``/echo`` at the end and
+are answered by the rail's thread, so they tell of the rail and not of how busy the peer's loop is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
-import json
 import logging
-import os
 import queue
-import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from tocsin.core.errors import RailError
-from tocsin.endpoints import Endpoint, parse_endpoint
+import zenoh
+
+from tocsin.core.echoes import Echo
+from tocsin.core.errors import CodecError, RailError
 from tocsin.forwarder.crossing import Inbox, Outbox, Parcel, Tally, hand_over
 from tocsin.forwarder.rail import MAX_MESSAGE_BYTES, Deliver, RailStats, check_name
-
-# Closing a dead link blocks one receive thread for as long as its socket lingers. With the default of two
-# such threads for all sessions of a process, a dead rail stalls the healthy one too; so there is one for
-# each link that may die at the same time. The engine reads this once, when it is loaded.
-os.environ.setdefault("ZENOH_RUNTIME", "(rx: (worker_threads: 32))")
-
-import zenoh
+from tocsin.forwarder.zenoh_config import configuration, sentence
 
 __all__ = ["ZenohRail", "left_behind"]
 
 _log = logging.getLogger(__name__)
 
-#: A silent peer is given up after this: milliseconds.
-_LEASE: Final = 2000
-#: A peer that does not answer is dialled again after this: milliseconds. Not longer: after a cut the next
-#: attempt must not wait for TCP, which repeats itself after 1, 3, 7 … seconds. Measured: back 0.3 to 1.8 s
-#: after the heal; with 2000 up to 3.3 s.
-_DIAL: Final = 1000
 #: Pause between two attempts to open the session: the first, and the longest; seconds.
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 1.0
@@ -54,12 +42,9 @@ _LOOK: Final = 1.0
 #: Closing: for what is still queued, and for all of it (the engine's own close may take 10 s), seconds.
 _FLUSH_TIME: Final = 0.4
 _CLOSE_TIME: Final = 1.0
-_WHAT_TO_DO: Final = {
-    13: "this user may not use that port: choose one above 1023",
-    19: "there is no such network interface (yet)",
-    98: "the port is in use: another agent or program runs there, stop it or choose another port",
-    99: "this machine does not have that address (yet): is the interface up?",
-}
+_LEFT: Final = "%s: the engine did not close within %g s; left behind"
+#: Echoes that wait until the loop looks at them.
+_MAX_ECHOES: Final = 4096
 
 
 #: Rails whose engine has not finished closing; written by their threads, too.
@@ -85,12 +70,13 @@ class ZenohRail:
         self, name: str, *, cluster: str, node: str, listen: str, connect: Iterable[str] = ()
     ) -> None:
         self._name = name
-        self._config = _config(name, listen, connect)
+        self._config = configuration(name, listen, connect)
         self._place = _Place(
             name, listen, f"tocsin/{check_name(cluster, 'cluster')}", check_name(node, "node")
         )
         self._tally = Tally()
         self._life: _Life | None = None
+        self._inbox: Inbox | None = None
         self._reason = "not started"
 
     @property
@@ -102,14 +88,35 @@ class ZenohRail:
         """Starts the thread that opens the session."""
         if self._life is not None:
             raise RailError(f"{self._name} is started already")
-        loop = asyncio.get_running_loop()
-        inbox = Inbox(loop, deliver, self._tally)
-        self._life = _Life(self._place, self._config, loop, inbox, self._tally)
+        self._inbox = Inbox(asyncio.get_running_loop(), deliver, self._tally)
+        self._life = _Life(self._place, self._config, self._inbox, self._tally)
 
     def send(self, payload: bytes, to: str | None = None) -> None:
         """Queues the message for the rail's thread."""
         if len(payload) > MAX_MESSAGE_BYTES or self._life is None or not self._life.take(payload, to):
             self._tally.refused += 1
+
+    def look(self, living: Iterable[str], awake: Collection[str], now: float, period: float) -> None:
+        """Asks for echoes, and closes and opens the session if it hangs while its links look alive."""
+        life, echoes = self._life, self._tally.echoes
+        if life is None or life.reason:
+            return
+        while life.echoes:
+            echoes.came(*life.echoes.popleft())
+        places = {place for place, _ in life.links.copy()}
+        for peer, number in echoes.look(living, places, self._tally.heard, now, period):
+            life.ask(peer, number)
+        if hanging := echoes.hanging(awake, now):
+            self._reopen(life, f"{self._name} hangs: no echo of {', '.join(hanging[:5])}; opening it again")
+
+    def _reopen(self, life: _Life, why: str) -> None:
+        # The old session is closed by its own thread, which may take 10 s; the new one does not wait for
+        # more than a second of that. What is queued is lost here: the other rails have it, or it is a hole.
+        assert self._inbox is not None
+        _log.warning("%s", why)
+        self._tally.reopened += 1
+        life.leave(why)
+        self._life = _Life(self._place, self._config, self._inbox, self._tally, after=life)
 
     def stats(self) -> RailStats:
         """What it did so far. What the engine itself dropped is not in it: the replica sees holes."""
@@ -123,14 +130,14 @@ class ZenohRail:
         if life is None:
             return
         self._reason = "closed"
+        if self._inbox is not None:
+            self._inbox.close()
         try:
             async with asyncio.timeout(_CLOSE_TIME):
                 await life.end()
         except TimeoutError:
-            _behind.add(life)
-            if life.over:  # between the time-out and now
-                _behind.discard(life)
-            _log.warning("%s: the engine did not close within %g s; left behind", self._name, _CLOSE_TIME)
+            life.abandon()
+            _log.warning(_LEFT, self._name, _CLOSE_TIME)
 
 
 class _Place(NamedTuple):
@@ -145,24 +152,38 @@ class _Place(NamedTuple):
         """The key under which this node sends to one node, or to all."""
         return f"{self.prefix}/{self.node}/all" if node is None else f"{self.prefix}/{self.node}/to/{node}"
 
+    def key(self, parcel: Parcel) -> str:
+        """The key of a message."""
+        return f"{self.to(parcel.to)}/echo" if parcel.echo else self.to(parcel.to)
+
     def heard(self) -> tuple[str, str]:
         """The keys that concern this node."""
         return f"{self.prefix}/*/all", f"{self.prefix}/*/to/{self.node}"
+
+    def echoes(self) -> str:
+        """The key of echoes for this node."""
+        return f"{self.prefix}/*/to/{self.node}/echo"
 
 
 class _Life:
     """A rail from start to close: the thread, the session and the queues."""
 
     def __init__(
-        self, place: _Place, config: str, loop: asyncio.AbstractEventLoop, inbox: Inbox, tally: Tally
+        self, place: _Place, config: str, inbox: Inbox, tally: Tally, *, after: _Life | None = None
     ) -> None:
-        self._place, self._config, self._loop, self._inbox, self._tally = place, config, loop, inbox, tally
+        self._place, self._config, self._inbox, self._tally = place, config, inbox, tally
+        self._loop = asyncio.get_running_loop()
+        self._after = after
         self._outbox = Outbox()
+        #: What came of echoes: (peer, echo, when); an old one makes room for a new one.
+        self.echoes: deque[tuple[str, Echo, float]] = deque(maxlen=_MAX_ECHOES)
+        self._zid = ""
         self._stop = threading.Event()
         self._stop_at = 0.0
-        self._ended: asyncio.Future[None] = loop.create_future()
-        #: Whether the thread has done its work.
-        self.over = False
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        #: Set when the thread has done its work.
+        self.over = threading.Event()
+        self._left = False
         #: Why the session is not open; empty if it is.
         self.reason = "opening"
         #: (peer, its address); written by the engine's threads. Two nodes that dial each other at the same
@@ -180,31 +201,60 @@ class _Life:
         self._stop_at = time.monotonic() + _FLUSH_TIME
         self._stop.set()
         self._outbox.end()
-        self._inbox.close()
         await self._ended
+
+    def ask(self, peer: str, number: int) -> None:
+        """Asks a peer for an echo."""
+        self._outbox.echo(Echo(False, number, self._zid).encode(), peer)
+
+    def leave(self, why: str) -> None:
+        """Sends and delivers nothing more, and has the thread close the session, however long it takes."""
+        self._left = True
+        self.reason = why
+        self._stop.set()
+        self._outbox.end()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Nobody waits for this one any more."""
+        _behind.add(self)
+        if self.over.is_set():  # between the caller's look and now
+            _behind.discard(self)
 
     # -- on the rail's own thread ---------------------------------------------
 
     def _run(self) -> None:
         pause = _FIRST_PAUSE
+        self._await_former()
         while not self._stop.is_set():
             try:
                 with self._open() as session:
                     pause = _FIRST_PAUSE
                     self._pump(session)
             except Exception as error:  # noqa: BLE001 - whatever the engine raises, the rail goes on trying
-                self._down(_sentence(self._place, error))
+                self._down(sentence(self._place.name, self._place.listen, error))
             self._stop.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-        self.over = True
+        self.over.set()
         _behind.discard(self)
         hand_over(self._loop, self._end)
+
+    def _await_former(self) -> None:
+        # The engine frees the port first of all, so this one can open even while that one hangs.
+        if self._after is not None and not self._after.over.wait(_CLOSE_TIME):
+            self._tally.left_behind += 1
+            _log.warning(
+                "%s: the engine did not close within %g s; left behind", self._place.name, _CLOSE_TIME
+            )
+        self._after = None
 
     def _end(self) -> None:
         if not self._ended.done():
             self._ended.set_result(None)
 
     def _down(self, reason: str) -> None:
+        if self._left:
+            return
         if reason != self.reason:
             _log.warning("%s", reason)
         self.reason = reason
@@ -218,6 +268,10 @@ class _Life:
             session.info.declare_link_events_listener(_direct(self._link_changed), history=True)
             for key in self._place.heard():
                 session.declare_subscriber(key, _direct(self._arrived), allowed_origin=zenoh.Locality.REMOTE)
+            session.declare_subscriber(
+                self._place.echoes(), _direct(self._echoed), allowed_origin=zenoh.Locality.REMOTE
+            )
+            self._zid = str(session.info.zid())
             self._tally.opened += 1
             self.reason = ""
             _log.info("%s: open at %s", self._place.name, self._place.listen)
@@ -241,7 +295,7 @@ class _Life:
             elif parcel.to is None:
                 self._send(to_all.put, parcel)
             else:
-                key = self._place.to(parcel.to)
+                key = self._place.key(parcel)
                 self._send(partial(session.put, key, congestion_control=_DROP), parcel)
         self._down(f"{self._place.name}: the engine closed the session; opening it again")
 
@@ -258,9 +312,21 @@ class _Life:
     # -- on the engine's threads ----------------------------------------------
 
     def _arrived(self, sample: zenoh.Sample) -> None:
-        if sample.kind == zenoh.SampleKind.PUT:
+        if sample.kind == zenoh.SampleKind.PUT and not self._left:
             sender = str(sample.key_expr).split("/", 3)[2]
             self._inbox.put(sender, sample.payload.to_bytes())
+
+    def _echoed(self, sample: zenoh.Sample) -> None:
+        now = time.monotonic()
+        try:
+            sender = check_name(str(sample.key_expr).split("/", 3)[2], "sender")
+            echo = Echo.decode(sample.payload.to_bytes())
+        except (CodecError, RailError) as error:
+            _log.debug("%s: not an echo: %s", self._place.name, error)
+            return
+        self.echoes.append((sender, echo, now))
+        if not echo.answer and not self._left:
+            self._outbox.echo(Echo(True, echo.number, self._zid).encode(), sender)
 
     def _link_changed(self, event: zenoh.LinkEvent) -> None:
         change = self.links.add if event.kind == zenoh.SampleKind.PUT else self.links.discard
@@ -272,59 +338,3 @@ _DROP: Final = zenoh.CongestionControl.DROP
 
 def _direct(callback: Callable[[Any], None]) -> zenoh.handlers.Callback[Any]:
     return zenoh.handlers.Callback(callback, indirect=False)
-
-
-def _config(name: str, listen: str, connect: Iterable[str]) -> str:
-    """The engine's configuration. Raises :exc:`RailError` for an endpoint that cannot be read."""
-    try:
-        own = parse_endpoint(listen)
-        peers = {peer: parse_endpoint(peer, any_port=False) for peer in connect}
-    except ValueError as error:
-        raise RailError(f"{name}: {error}") from None
-    # The same list on every node is convenient, so a node's own address may be in it.
-    dialled = [_bound(text, peer, own) for text, peer in peers.items() if peer.address != own.address]
-    return json.dumps(
-        {
-            "mode": "peer",
-            "listen": {"endpoints": [listen], "timeout_ms": 0, "exit_on_failure": True},
-            "connect": {
-                "endpoints": dialled,
-                "timeout_ms": 0,
-                "exit_on_failure": False,
-                "retry": {"period_init_ms": 250, "period_max_ms": 1000, "period_increase_factor": 2},
-            },
-            "open": {"return_conditions": {"connect_scouted": False, "declares": False}},
-            "scouting": {"multicast": {"enabled": False}, "gossip": {"enabled": False}},
-            "adminspace": {"enabled": False},
-            "transport": {
-                "shared_memory": {"enabled": False},
-                "unicast": {"max_links": 1, "open_timeout": _DIAL, "accept_timeout": _LEASE},
-                "link": {
-                    "protocols": sorted({own.protocol, *(peer.protocol for peer in peers.values())}),
-                    # 16 batches of 64 KiB a peer, taken when needed: a burst survives on a busy machine.
-                    "tx": {"lease": _LEASE, "keep_alive": 4, "queue": {"size": {"data": 16}}},
-                    "rx": {"max_message_size": MAX_MESSAGE_BYTES + 4096},
-                },
-            },
-        }
-    )
-
-
-def _bound(text: str, peer: Endpoint, own: Endpoint) -> str:
-    """The peer's endpoint, dialled from the rail's own address, so that a rail stays on its network."""
-    try:
-        here, there = ipaddress.ip_address(own.address.host), ipaddress.ip_address(peer.address.host)
-    except ValueError:
-        return text
-    if peer.options or peer.protocol != "tcp" or here.is_unspecified or here.version != there.version:
-        return text
-    return f"{text}#bind={own.address._replace(port=0)}"
-
-
-def _sentence(place: _Place, error: Exception) -> str:
-    """What is wrong, where, and what to do, from the engine's text."""
-    text = str(error) or type(error).__name__
-    number = re.search(r"os error (\d+)|code: (\d+)", text)
-    plain = re.sub(r"\s+at /\S+", "", text)
-    what = _WHAT_TO_DO.get(int(number[1] or number[2])) if number else None
-    return f"{place.name}: cannot open {place.listen}: {what or plain}; trying again"
