@@ -97,13 +97,13 @@ def test_a_link_without_echoes_is_a_rail_that_hangs() -> None:
 
 
 def test_one_way_is_enough_to_hang() -> None:
-    """The peer is heard all the time, but what is sent to it does not come back."""
+    """The peer is heard all the time, but what is sent to it does not come back, for long."""
     running = Running("b")
     running.run(5)
     running.answering = set()
-    [(after, peers)] = running.run(EVERY + 5)
+    [(after, peers)] = running.run(EVERY + 15)
     assert ["b"] == peers
-    assert after <= EVERY + 5
+    assert after > 20
 
 
 def test_a_peer_without_a_link_was_cut_off() -> None:

@@ -29,10 +29,10 @@ _WAIT: Final = 1.0
 #: An announce is missing after so many periods and so many seconds.
 _MISSING: Final = 1.5
 _SLACK: Final = 0.5
-#: So many echoes lost in a row say that the rail hangs; so many if the peer is silent everywhere: then it is
-#: more likely the peer that has no time.
+#: So many echoes lost in a row say that the rail hangs; so many if the peer is silent everywhere (then it is
+#: more likely the peer that has no time) or is heard on this rail (then it is more likely slow than hanging).
 _MISSES: Final = 4
-_MISSES_ASLEEP: Final = 15
+_MISSES_IN_DOUBT: Final = 15
 #: A rail is not opened again before this, then before twice as long … in seconds; after twice the longest
 #: pause without need it starts anew.
 _PAUSE: Final = 10.0
@@ -80,6 +80,8 @@ class _Peer:
     #: Number -> when it was asked; never more than there are seconds in the wait.
     pending: dict[int, float] = field(default_factory=dict)
     misses: int = 0
+    #: Whether its announce is missing on this rail.
+    silent: bool = False
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
 
 
@@ -129,7 +131,9 @@ class Echoes:
             self._expire(name, peer, links, heard, now)
             if starved:
                 peer.misses = 0
-            if self._due(name, peer, heard, now, period):
+            last = max(heard.get(name, 0.0), peer.since)
+            peer.silent = now - last > _MISSING * period + _SLACK
+            if now - peer.asked >= (AGAIN if peer.silent or peer.misses else EVERY):
                 self.sent += 1
                 peer.asked = peer.pending[self.sent] = now
                 due.append((name, self.sent))
@@ -143,7 +147,7 @@ class Echoes:
         found = [
             name
             for name, peer in self._peers.items()
-            if peer.misses >= (_MISSES if name in awake else _MISSES_ASLEEP)
+            if peer.misses >= (_MISSES if peer.silent and name in awake else _MISSES_IN_DOUBT)
         ]
         if not found or now < self._opened + self._pause:
             return []
@@ -189,8 +193,3 @@ class Echoes:
         # is not heard at all may be behind a link that nobody else claims.
         silent = now - max(heard.get(name, peer.since), peer.since) > _MISSES * AGAIN
         return silent and bool(set(links) - {other.place for other in self._peers.values()})
-
-    @staticmethod
-    def _due(name: str, peer: _Peer, heard: Mapping[str, float], now: float, period: float) -> bool:
-        missing = now - max(heard.get(name, 0.0), peer.since) > _MISSING * period + _SLACK
-        return now - peer.asked >= (AGAIN if missing or peer.misses else EVERY)
