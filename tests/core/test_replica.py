@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
-
 import msgspec
 import pytest
 
 from tests.core.made import LIFE, arrival
-from tests.simulator import Network, Node, Reader, World, check_order
+from tests.schedules import FOUND, SCHEDULES, assert_agreement
+from tests.simulator import World, check_order
 from tocsin.core import effects as fx
 from tocsin.core import messages as ms
 from tocsin.core.event import incarnation_of
@@ -206,56 +205,6 @@ def test_a_partition_longer_than_the_retention_is_told_as_a_loss_and_the_board_i
     assert last == services(world, "n2", "n1")[-1]
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_random_schedules(seed: int) -> None:  # noqa: C901, PLR0912
-    """Cuts, loss, kills and restarts by seed: in the end all agree, in order, once; no silent loss."""
-    world = World(3 + seed % 3, seed)
-    chance = world.random
-    world.start()
-    world.run(4)
-    lives = list(world.nodes.values())
-    readers = [Reader(world.nodes[name]) for name in world.names]
-    at = list(world.names)
-    for step in range(60):
-        living = sorted(world.nodes)
-        what = chance.random()
-        if what < 0.6 and living:
-            world.emit(chance.choice(living), f"s{step}")
-        elif what < 0.7:
-            a, b = chance.sample(world.names, 2)
-            world.network.cuts.add((chance.randrange(2), a, b))
-        elif what < 0.78:
-            world.network.cut(chance.choice(world.names), (0, 1), world.names)
-        elif what < 0.88:
-            world.network.heal()
-        elif what < 0.93 and len(living) > 2:
-            world.kill(chance.choice(living))
-        elif len(living) < len(world.names):
-            world.start(chance.choice(sorted(set(world.names) - set(living))))
-            lives = [*lives, *world.nodes.values()]
-        world.network.loss = chance.choice([0, 0, 0.2])
-        world.run(chance.random())
-        for index, reader in enumerate(readers):
-            if at[index] not in world.nodes or chance.random() < 0.1:
-                at[index] = chance.choice(sorted(world.nodes))
-            if chance.random() < 0.7:
-                reader.poll(world.nodes[at[index]], chance.choice([1, 3, 1000]))
-    world.network.heal()
-    world.network.loss = 0
-    missing = sorted(set(world.names) - set(world.nodes))
-    if missing:
-        world.start(*missing)
-    world.run(20)
-    for node in {id(n): n for n in [*lives, *world.nodes.values()]}.values():
-        check_order(node)
-    assert_agreement(world)
-    for index, reader in enumerate(readers):
-        node = world.nodes[at[index]]
-        for _ in range(10):
-            reader.poll(node, 1000)
-        reader.check(node)
-
-
 LIES = [
     b"", b"\x00", b"\x93\x01\xa5hello\xa2\xff\xfe",
     ms.encode(ms.Announce, "n3", 5, 1, 0, 1.0),
@@ -419,119 +368,6 @@ def test_a_node_without_rails_is_ready_at_once() -> None:
     ]
 
 
-def act(world: World, lives: list[Node], step: int) -> None:  # noqa: C901
-    """One step of a schedule in which everything happens that may happen to a cluster."""
-    chance = world.random
-    living = sorted(world.nodes)
-    running = [name for name in living if not world.nodes[name].paused]
-    absent = sorted(set(world.names) - set(living))
-    what = chance.random()
-    if what < 0.5 and running:
-        world.emit(chance.choice(running), f"s{step % 7}", chance.choice(["ok", "failed"]))
-    elif what < 0.58:
-        a, b = chance.sample(world.names, 2)
-        world.network.cuts.add((chance.randrange(2), a, b))
-    elif what < 0.66:
-        world.network.cut(chance.choice(world.names), (0, 1), world.names)
-    elif what < 0.76:
-        world.network.heal()
-    elif what < 0.80 and len(running) > 2:
-        world.pause(chance.choice(running))
-    elif what < 0.85:
-        for name in sorted(set(living) - set(running)):
-            world.resume(name)
-    elif what < 0.88 and len(running) > 2:
-        world.stop(chance.choice(running))
-    elif what < 0.92 and len(living) > 2:
-        world.kill(chance.choice(living))
-    elif absent:
-        name = chance.choice(absent)
-        world.clock[name] = chance.choice([0, 0, -3_600_000, 60_000])
-        if world.luck is not None and world.luck.random() < 0.4:
-            world.disks[name].clear()
-        world.start(name)
-        lives.append(world.nodes[name])
-    world.network.loss = chance.choice([0, 0, 0, 0.3])
-    world.network.duplicate = chance.choice([0, 0.3])
-    world.run(chance.choice([0.05, 0.3, 0.6, 1.5]))
-
-
-#: Schedules that showed an error once. 1103, 3529: a section from a peer that itself lacked events.
-FOUND_SHORT = (1103, 3529)
-#: 14, 163: what a life below one that others knew of had told was no gap.
-FOUND_LOST = (14, 163)
-
-
-@pytest.mark.parametrize("seed", [*range(20), *FOUND_SHORT])
-def test_random_schedules_with_short_retention(seed: int) -> None:
-    """Where events are let go of before they are fetched, readers are told of a gap; boards are right."""
-    short_retention(World(3 + seed % 2, seed, retain=2.0 + seed % 3), seed)
-
-
-@pytest.mark.parametrize("seed", [*range(10), *FOUND_LOST])
-def test_random_schedules_with_lost_state_directories(seed: int) -> None:
-    """Also where a node comes back with its clock set back and no memory of its own, all agree in the end."""
-    world = World(3 + seed % 2, seed, retain=2.0 + seed % 3)
-    world.luck = random.Random(seed)
-    short_retention(world, seed)
-
-
-def short_retention(world: World, seed: int) -> None:  # noqa: C901
-    """Everything happens; then all faults end, and eight seconds later all must be well."""
-    world.network.rail_loss, world.network.rail_delay = {0: 0.05}, {1: 0.01 * (seed % 4)}
-    world.start()
-    world.run(4)
-    lives = list(world.nodes.values())
-    readers = [Reader(world.nodes[name]) for name in world.names]
-    at = list(world.names)
-    for step in range(80):
-        act(world, lives, step)
-        for index, reader in enumerate(readers):
-            if at[index] not in world.nodes or world.random.random() < 0.1:
-                at[index] = world.random.choice(sorted(world.nodes))
-            if world.random.random() < 0.6:
-                reader.poll(world.nodes[at[index]], world.random.choice([1, 3, 1000]))
-    world.network = Network()
-    for name in sorted(world.nodes):
-        world.resume(name)
-    missing = sorted(set(world.names) - set(world.nodes))
-    if missing:
-        world.start(*missing)
-    for _ in range(16):
-        world.run(0.5)
-        for index, reader in enumerate(readers):
-            reader.poll(world.nodes[at[index]], 1000)
-    for node in {id(n): n for n in [*lives, *world.nodes.values()]}.values():
-        check_order(node)
-    assert_agreement(world)
-    for index, reader in enumerate(readers):
-        reader.check(world.nodes[at[index]], backwards=world.luck is not None)
-
-
-def assert_agreement(world: World) -> None:
-    """V1, V10: what any node has of the newest lives, all have, or a marker covers it."""
-    for origin in world.names:
-        newest = world.nodes[origin].replica.incarnation
-        sent = list(world.published.get(f"{newest:013d}{origin}", []))
-        for name, node in world.nodes.items():
-            have = {e.sequence for e in node.events(origin)}
-            base = node.bases.get(origin, "")
-            missed = [s for s in sent if s not in have and s > base]
-            covered = [
-                s for s in missed for x in node.losses() if x.origin == origin and x.first <= s <= x.last
-            ]
-            suppressed = [s for s in missed if _is_report(world, origin, s)]
-            assert not set(missed) - set(covered) - set(suppressed), (origin, name, missed)
-            mine = {r.key: r.status for r in node.board.section(origin)}
-            theirs = {r.key: r.status for r in world.nodes[origin].board.section(origin)}
-            assert theirs == mine, (origin, name)
-
-
-def _is_report(world: World, origin: str, sequence: str) -> bool:
-    own = {e.sequence: e for e in world.nodes[origin].events(origin)}
-    return own[sequence].kind == "node"
-
-
 def test_a_goodbye_of_a_former_life_or_with_an_impossible_number_ends_nothing_else() -> None:
     """The life that is over has nothing to end; what cannot be is no hole."""
     world = cluster()
@@ -544,9 +380,58 @@ def test_a_goodbye_of_a_former_life_or_with_an_impossible_number_ends_nothing_el
     assert "n3" not in node.liveness.living(world.now, 1.0)
 
 
+def test_only_newcomers_are_told_the_members_with_a_section() -> None:
+    """In a large cluster they would be most of the answer."""
+    world = cluster()
+    node = world.nodes["n1"].replica
+    told = []
+    for number in (1, 2):
+        [answer] = [
+            ms.decode(e.payload)
+            for e in node.receive("n2", ms.encode(ms.AskSection, number, "n1"), world.now)
+            if isinstance(e, fx.Send)
+        ]
+        assert isinstance(answer, ms.Section)
+        told.append(sorted(answer.members))
+        node.receive("n2", ms.encode(ms.Hello, "n2"), world.now)
+    assert [[], ["n2", "n3"]] == told
+
+
+def test_in_a_large_cluster_nodes_are_looked_at_less_often() -> None:
+    """Announces are rarer there, so there is less haste."""
+    world = cluster()
+    node = world.nodes["n1"].replica
+    node._announced_at = {f"x{number}": world.now for number in range(1000)}
+    world.nodes.pop("n3")
+    looked = 0
+    for _ in range(100):
+        before = node._next_look
+        node.tick(node._awake_at + 0.05)
+        looked += node._next_look != before
+    assert 10 <= looked <= 12
+
+
 def test_what_a_node_without_rails_publishes_stays_here() -> None:
     """It is held, and sent to nobody."""
     alone = Replica("n1", now=0.0, wall_ms=LIFE, alone=True)
     alone.tick(0.05)
     assert [] == alone.local([arrival("n1", 1)], 0.1)
     assert 1 == alone.own.known
+
+
+@pytest.mark.parametrize("seed", [*range(40), *FOUND["plain"]])
+def test_random_schedules(seed: int) -> None:
+    """Cuts, loss, kills and restarts by seed: in the end all agree, in order, once; no silent loss."""
+    SCHEDULES["plain"](seed)
+
+
+@pytest.mark.parametrize("seed", [*range(20), *FOUND["short"]])
+def test_random_schedules_with_short_retention(seed: int) -> None:
+    """Where events are let go of before they are fetched, readers are told of a gap; boards are right."""
+    SCHEDULES["short"](seed)
+
+
+@pytest.mark.parametrize("seed", [*range(10), *FOUND["lost"]])
+def test_random_schedules_with_lost_state_directories(seed: int) -> None:
+    """Also where a node comes back with its clock set back and no memory of its own, all agree in the end."""
+    SCHEDULES["lost"](seed)

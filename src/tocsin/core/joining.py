@@ -72,8 +72,11 @@ class Joining(Intake):
         self.opened = self.clashed = False
         self.previous = ""
         self.measures: dict[str, float] = {}
-        self._next_announce = self._next_hello = self._next_prune = self._renewed_at = now
+        self._next_announce = self._next_hello = self._next_prune = self._next_look = now
+        self._renewed_at = now
         self._twin = Twin()
+        #: Nodes that say that they have joined.
+        self._settled: set[str] = set()
         self._probing = Probing(self.liveness, self._repair.number)
 
     @property

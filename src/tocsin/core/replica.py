@@ -85,18 +85,24 @@ class Replica(Joining):
             self._listen(now)
         elif not self.ready:
             self._join(now)
-        self._tend_all(now)
         if self.incarnation:
             self._announce_if_due(now)
+        if now >= self._next_look:
+            # In large clusters, where announces are rarer, there is less haste to look at everybody.
+            self._next_look = now + (self.period - 1.0) / 20
+            self._look(now)
+        if now >= self._next_prune:
+            self._prune(now)
+        return self._out
+
+    def _look(self, now: float) -> None:
+        self._tend_all(now)
         if self.opened:
             self._renew_if_outlived(now)
             for target, question in self._probing.tick(now, self.period):
                 self._out.append(Send(question, target))
             for draft in self.liveness.tick(now, self.period):
                 self._out.append(Publish(draft))
-        if now >= self._next_prune:
-            self._prune(now)
-        return self._out
 
     def open(self, now: float) -> list[Effect]:
         """This node's first dump is on its board: its section may be asked for, and silence counts."""
@@ -142,6 +148,7 @@ class Replica(Joining):
             raise CodecError("an announce of less than nothing")
         self.liveness.heard(sender, message.incarnation, now, message.period)
         self._announced_at[sender] = now
+        (self._settled.add if message.joined else self._settled.discard)(sender)
         if measures := measured(message.measures):
             self._out.append(Measured(sender, measures))
         origin, life = self._life(sender, message.incarnation, now)
@@ -187,6 +194,7 @@ class Replica(Joining):
         self._out.append(Send(self._announce([entry]), sender))
 
     def _on_hello(self, sender: str, message: Hello, now: float) -> None:
+        self._settled.discard(sender)
         if self.incarnation:
             others = self._others(now) + entries(self.origins.get(message.name))
             self._out.append(Send(self._announce(others), sender))
@@ -235,7 +243,8 @@ class Replica(Joining):
             true_at = (self.incarnation, self.own.known) if self.opened else None
         elif origin is not None and origin.doubtful:
             return  # events are missing in it, though its stamp has moved on
-        told = self.liveness.told()
+        # Only newcomers need the members; in a large cluster these are most of the answer.
+        told = {} if sender in self._settled else self.liveness.told()
         for part in self._sections.answer(sender, message, true_at, told):
             self._out.append(Send(part, sender))
 
