@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.core.settle import Coalescer, Flapping, Levels
+
+
+class Name:
+    """The name of a resource, of which one can see whether anybody still holds it."""
 
 
 class TestCoalescer:
@@ -149,3 +155,22 @@ class TestFlapping:
 
         assert flapping.due is None
         assert flapping.change("a.service", 0.2) == "tell"
+
+    def test_names_that_never_come_back_are_forgotten(self) -> None:
+        """What changed once, long ago, is not kept: transient units have a new name each time."""
+        flapping: Flapping[Name] = Flapping(changes=3, within=10.0, quiet=5.0)
+        once, lately = Name(), Name()
+        gone, kept = weakref.ref(once), weakref.ref(lately)
+        flapping.change(once, 100.0)
+        flapping.change(lately, 105.0)
+        del once, lately
+
+        flapping.change(Name(), 111.0)
+
+        assert (gone(), kept() is not None) == (None, True)
+
+    def test_only_changes_within_the_window_count(self) -> None:
+        """A change that is older than the window is not counted, though a later one is."""
+        flapping: Flapping[str] = Flapping(changes=2, within=10.0, quiet=5.0)
+
+        assert [flapping.change("eth1", t) for t in (0.0, 9.0, 11.0, 12.0)] == ["tell"] * 3 + ["began"]

@@ -90,6 +90,7 @@ class Flapping(Generic[K]):
     def __init__(self, changes: int, within: float, quiet: float) -> None:
         self.changes, self.within, self.quiet = changes, within, quiet
         self._times: dict[K, deque[float]] = {}
+        self._swept = 0.0
         #: Of what flaps: how many changes there were, and when the last was.
         self._held: dict[K, tuple[int, float]] = {}
 
@@ -99,6 +100,7 @@ class Flapping(Generic[K]):
             count, _ = self._held[key]
             self._held[key] = (count + 1, now)
             return "hold"
+        self._sweep(now)
         times = self._times.setdefault(key, deque())
         times.append(now)
         while times[0] < now - self.within:
@@ -108,6 +110,13 @@ class Flapping(Generic[K]):
         self._held[key] = (len(times), now)
         del self._times[key]
         return "began"
+
+    def _sweep(self, now: float) -> None:
+        """Forgets what changed long ago: transient units have a new name each time, and would stay."""
+        oldest = now - self.within
+        if self._swept < oldest:
+            self._swept = now
+            self._times = {key: times for key, times in self._times.items() if times[-1] >= oldest}
 
     def count(self, key: K) -> int:
         """How often ``key`` changed since it began to flap; 0 if it does not."""
