@@ -135,6 +135,26 @@ def test_the_tree_keeps_its_places():
     assert statuses == ["", "ok", "warning", "ok", "failed", "failed"]
 
 
+def test_a_leaf_of_the_tree_says_what_its_sign_says():
+    """Beside the sign of a failure the word is not just "Up"."""
+    leaves = tree(take(busy()), "/", "/").branches[0].leaves
+
+    assert [leaf.mark.word for leaf in leaves[1:4]] == ["Up", "Up, warning", "Up"]
+    assert leaves[4].mark.word == "Down"
+    assert leaves[5].mark.word == "Up, failed"
+
+
+@pytest.mark.parametrize("tab", ["", "&tab=problems"])
+def test_only_one_leaf_is_the_current_page(tab):
+    """The page of node10 is not that of node1."""
+    node = busy()
+    node.board.state(Resource(node="node10", kind="node", subject="node10", status="ok", origin="node1"))
+
+    shown = tree(take(node), "/services", f"/services?node=node10{tab}")
+
+    assert [leaf.text for b in shown.branches for leaf in b.leaves if leaf.current] == ["node10"]
+
+
 def test_kinds_of_publishers_have_a_place():
     """A kind of a publisher's own appears under Other, and from then on is of interest to the banner."""
     node = quiet()

@@ -222,9 +222,11 @@ def _leaf(snapshot: Snapshot, subsystem: Subsystem, node: Resource, at: str) -> 
         own = [r for r in snapshot.resources if r.node == name and not is_consequence(snapshot, r)]
         status, word, href = worst_of([node, *own]), state_of(node), node_path(name)
         here = at.partition("?")[0] == href
+        if status != node.status:  # a sign that says more than "Up" needs a word that does
+            word = f"{word}, {WORDS[status].lower()}"
     else:
         own = [r for r in snapshot.of(subsystem.kind) if r.node == name]
         status = worst_of(own) if own or not snapshot.away(name) else "unknown"
         word, href = WORDS[status], f"{subsystem.path}?node={quote(name, safe='')}"
-        here = at.startswith(href)
+        here = at == href or at.startswith(f"{href}&")  # node1 is not node10
     return Leaf(slug("n", subsystem.path[1:], name), name, href, Mark(status, word), "", here)
