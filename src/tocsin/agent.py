@@ -207,7 +207,7 @@ class Agent:
             "clean": was.clean,
         }
         self._state = msgspec.structs.replace(was, incarnation=incarnation, last=0, clean=False)
-        self._state_file.save(self._state)
+        self._kept = self._state_file.save(self._state)
         if self.publisher.open:  # not the first life of this run: others knew of a later one
             self.publisher.begin(incarnation, self.replica.own.known)
 
@@ -221,15 +221,15 @@ class Agent:
         self._spawn(self._take_stock())
 
     def _started_draft(self) -> Draft:
-        attributes: dict[str, Any] = {
-            "url": self.config.node.url,
-            "version": __version__,
-            "buffer": self.buffer is not None,
-            "started": self.wall(),
-        }
+        here = {"url": self.config.node.url, "version": __version__, "buffer": self.buffer is not None}
+        attributes: dict[str, Any] = {**here, "started": self.wall()}
         if self._previous["incarnation"]:
             attributes["previous"] = self._previous
-        return report("agent.started", "agent", "ok", f"the agent of {self.name} has started", attributes)
+        words = (
+            "" if self._kept else "; its state directory cannot be written: a restart will be told less well"
+        )
+        words = f"the agent of {self.name} has started{words}"
+        return report("agent.started", "agent", "ok" if self._kept else "warning", words, attributes)
 
     async def _take_stock(self) -> None:
         if self.board.section(self.name) and self.board.stamp(self.name) and self._previous["incarnation"]:

@@ -93,6 +93,8 @@ class DeskOfAgent:
         # Trouble that is told again is a change too: a service that never gets beyond its restarts.
         changed = (before.status if before else "gone") != facts.status or facts.status in _TROUBLE
         self._tell(key, draft, changed=changed)
+        if self._last[key] is None and self.resource(*key) is None:
+            del self._last[key]  # the board knows; one that comes and goes is not remembered for ever
 
     def update(self, draft: Draft) -> bool:
         """Publishes ``draft`` if it says something new of its resource; whether it did.

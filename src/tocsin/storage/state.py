@@ -10,12 +10,13 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from tocsin.core.board import Resource
+from tocsin.core.lives import MAX_INCARNATION, MAX_SEQ
 
 __all__ = ["KEEP_NAMES", "State", "StateFile"]
 
@@ -25,17 +26,20 @@ _log = logging.getLogger(__name__)
 KEEP_NAMES: Final = 7 * 86_400.0
 
 
+_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z"
+
+
 class State(Struct, kw_only=True):
     """The content of the file. Times are wall seconds since the epoch."""
 
-    incarnation: int = 0
+    incarnation: Annotated[int, Meta(ge=0, lt=MAX_INCARNATION)] = 0
     #: The last event of that life, and whether it ended cleanly (else ``last`` is a lower bound).
-    last: int = 0
+    last: Annotated[int, Meta(ge=0, le=MAX_SEQ)] = 0
     clean: bool = True
     #: Every other node ever seen, and when last.
-    names: dict[str, float] = field(default_factory=dict)
+    names: dict[Annotated[str, Meta(pattern=_NAME)], float] = field(default_factory=dict)
     #: The sequence up to which ``section`` is true.
-    stamp: str = ""
+    stamp: Annotated[str, Meta(pattern=r"^([0-9]{13}-[0-9]{12})?\Z")] = ""
     section: list[Resource] = field(default_factory=list)
 
 
@@ -51,12 +55,18 @@ class StateFile:
             state = self.read()
         except (OSError, ValueError) as error:
             _log.error("going on without the state of the former life: %s", error)
-            if self.path is not None and self.path.exists():
-                self.path.replace(self.path.with_suffix(".unreadable"))
+            self._set_aside()
             return State(clean=False)
         oldest = time.time() - KEEP_NAMES
         state.names = {name: seen for name, seen in state.names.items() if seen >= oldest}
         return state
+
+    def _set_aside(self) -> None:
+        try:
+            if self.path is not None:
+                self.path.replace(self.path.with_suffix(".unreadable"))
+        except OSError as error:
+            _log.error("the unreadable file stays where it is: %s", error)
 
     def save(self, state: State) -> bool:
         """Replaces the file; false, and logged, where that cannot be done."""
@@ -77,7 +87,7 @@ class StateFile:
             return State()
         try:
             return msgspec.json.decode(content, type=State)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"{self.path} cannot be read ({error})") from None
 
     def write(self, state: State) -> None:
