@@ -22,6 +22,7 @@ VERBS: Final = (
     ("tail", "tocsin.cli.tail:tail", "Shows events as they happen."),
     ("run", "tocsin.cli.run:run", "Runs a command for each event."),
     ("status", "tocsin.cli.status:status", "Shows the state of the cluster."),
+    ("top", "tocsin.cli.top:top", "Shows the page in a terminal."),
     ("forget", "tocsin.cli.forget:forget", "Removes a node that is gone for good."),
     ("check-config", "tocsin.cli.check_config:check_config", "Says what is wrong with a configuration file."),
 )

@@ -103,6 +103,11 @@ class Reader:
         return self._trouble if self._follow.misses else ""
 
     @property
+    def heard(self) -> float | None:
+        """When a feed last answered, in seconds of ``time.monotonic()``; None: never."""
+        return self._follow.heard
+
+    @property
     def node(self) -> str:
         """The URL of the node that is asked."""
         return self._follow.node
