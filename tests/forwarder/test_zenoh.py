@@ -88,6 +88,28 @@ async def test_an_unknown_host_among_the_peers_disturbs_nobody() -> None:
     await b.rail.close()
 
 
+@pytest.mark.parametrize("accepting", [False, True])
+async def test_a_peer_that_does_not_dial_back_is_dialled_until_it_is_there(accepting: bool) -> None:
+    """Refused, or taken and hung up on as by a process that is just ending: the rail goes on trying."""
+    network = Network("node1", "node2")
+    dialled = asyncio.Event()
+
+    def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dialled.set()
+        writer.transport.abort()
+
+    port = int(network.endpoints["node2"].rpartition(":")[2]) if accepting else 0
+    server = await asyncio.start_server(hang_up, "127.0.0.1", port)
+    a = End(network.rail("node1"))
+    await until(lambda: dialled.is_set() if accepting else a.rail.stats().up)
+    server.close()
+    await server.wait_closed()
+    b = End(ZenohRail("rail1", cluster="test", node="node2", listen=network.endpoints["node2"]))
+    await meet(a, b)
+    await a.rail.close()
+    await b.rail.close()
+
+
 async def test_clusters_on_one_network_do_not_hear_each_other() -> None:
     """The name of the cluster is part of every key."""
     network = Network("node1", "node2", "node3")
