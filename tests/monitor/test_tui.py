@@ -18,6 +18,7 @@ from textual.pilot import Pilot
 
 from tests.cli.commands import TOCSIN, clean_environment
 from tests.cli.conftest import Cluster
+from tests.monitor.feeds import FeedNode
 from tocsin.monitor.tui.app import Top
 from tocsin.monitor.tui.looks import Looks
 from tocsin.monitor.tui.rows import Rows
@@ -165,8 +166,10 @@ async def test_keys(agents: Cluster) -> None:
         await until(pilot, lambda: "needle" in subjects(app, "problems") and subjects(app, "events"))
         await pilot.press("down", "right", "down")
         await until(pilot, lambda: app.scope == ("node", "node1", ""))
+        assert app.navigation.cursor_node
         await pilot.press("left", "left")
-        assert app.scope.node == "node1" or app.scope.kind == "node"
+        await until(pilot, lambda: app.scope == ("node", "", ""))
+        assert not app.navigation.cursor_node.is_expanded
         await pilot.press("slash", *"needle")
         await until(pilot, lambda: subjects(app) == ["needle"])
         await pilot.press("enter")
@@ -204,6 +207,19 @@ async def test_no_color(agents: Cluster, monkeypatch: pytest.MonkeyPatch) -> Non
             assert style.color is None or style.color.is_default
             assert style.bgcolor is None or style.bgcolor.is_default
         assert any(style.reverse for style in styles)
+
+
+async def test_gap(one: FeedNode) -> None:
+    """A gap stands among the events; a node that tells no board leaves everything unknown."""
+    one.events("n1", 1, 2)
+    app = Top([one.url])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(app.latest.sheet.lines) == 2)
+        one.do("mark", "n1", 3, 4)
+        await until(pilot, lambda: len(app.latest.sheet.lines) == 3)
+        assert app.latest.sheet.lines[0].cells[3].startswith("events may have been missed (replica")
+        await until(pilot, lambda: app.live.trouble)
+        assert "UNKNOWN" in words(app)
 
 
 async def test_nobody_there() -> None:

@@ -67,6 +67,7 @@ class Top(App[None]):
     .only-problems #problems { height: 1fr; max-height: 100%; }
     .only-events #resources, .only-events #problems { display: none; }
     .only-events #events { height: 1fr; }
+    .stale #tree, .stale Rows { opacity: 60%; }
     .no-colours .tree--cursor { text-style: reverse; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -143,7 +144,7 @@ class Top(App[None]):
     def _show_banner(self) -> None:
         state = banner(self.live, self.looks, max(20, self.size.width - 2), time.time())
         self._banner.update(state.text)
-        self.set_class(state.stale, "stale")
+        self.set_class(state.stale and self.looks.colours, "stale")
         self.title = state.title
 
     def _show_board(self, *, anew: bool = False) -> None:
