@@ -42,7 +42,7 @@ def latencies(agents: Agents) -> list[float]:
 def main() -> None:
     """Prints the numbers of docs/performance.md."""
     with tempfile.TemporaryDirectory() as directory, Agents(Path(directory)) as agents:
-        pause(5)
+        pause(10)
         cpu, memory = agents.cpu(IDLE), agents.memory()
         print(f"idle agent: {max(cpu):.2f} % of a core, {max(memory):.0f} MiB resident")
         took = sorted(latencies(agents))

@@ -1,6 +1,7 @@
 """A program for test_rails.py: one end of each rail, which sends a clock and says how late the others' is.
 
-Arguments: this node's number, how many nodes, messages a second, seconds. Prints one line of JSON.
+Arguments: this node's number, how many nodes, messages a second, seconds. Prints one line of JSON. The first
+seconds do not count: two that dial each other at the same instant refuse each other, and try again 2 s later.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from functools import partial
 from tocsin.forwarder.zenoh import ZenohRail
 
 RAILS = (1, 2)
+SETTLED = 4.0
 
 
 class Ears:
     """What is heard of each node on each rail: the longest silence and the latest message, in seconds."""
 
     def __init__(self) -> None:
+        self.counts_from = time.monotonic() + SETTLED
         self.last: dict[str, float] = {}
         self.silence: dict[str, float] = {}
         self.latest: dict[str, float] = {}
@@ -27,8 +30,9 @@ class Ears:
     def hear(self, rail: int, sender: str, payload: bytes) -> None:
         """Takes a message: the sender's monotonic clock, which all nodes of this machine share."""
         now, key = time.monotonic(), f"{rail}/{sender}"
-        self.silence[key] = max(self.silence.get(key, 0), now - self.last.get(key, now))
-        self.latest[key] = max(self.latest.get(key, 0), now - float(payload.split(b"#")[0]))
+        if now >= self.counts_from:
+            self.silence[key] = max(self.silence.get(key, 0), now - self.last.get(key, now))
+            self.latest[key] = max(self.latest.get(key, 0), now - float(payload.split(b"#")[0]))
         self.last[key] = now
 
 

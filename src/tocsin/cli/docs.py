@@ -183,8 +183,6 @@ def _command(name: str, path: str) -> Iterator[str]:
     yield f"## `tocsin {name}`"
     whole = " ".join([f"tocsin {name}", *(word.replace(" ", "\0") for word in usage)])
     lines = textwrap.fill(whole, 100, subsequent_indent="    ", break_on_hyphens=False)
-    whole = " ".join([f"tocsin {name}", *(word.replace(" ", "\0") for word in usage)])
-    lines = textwrap.fill(whole, 100, subsequent_indent="    ", break_on_hyphens=False)
     yield "```\n" + lines.replace("\0", " ") + "\n```"
     yield reflow(verb.__doc__ or "").partition("\n\n:param")[0]
     texts = (" ".join((argument.parameter.help or "").split()) for argument in arguments)
