@@ -90,7 +90,7 @@ async def test_an_unknown_host_among_the_peers_disturbs_nobody() -> None:
 
 @pytest.mark.parametrize("accepting", [False, True])
 async def test_a_peer_that_does_not_dial_back_is_dialled_until_it_is_there(accepting: bool) -> None:
-    """Refused, or taken and hung up on as by a process that is just ending: the rail goes on trying."""
+    """Refused, or taken and hung up on as by a process that is just ending: the rail tries again later."""
     network = Network("node1", "node2")
     dialled = asyncio.Event()
 
@@ -105,6 +105,9 @@ async def test_a_peer_that_does_not_dial_back_is_dialled_until_it_is_there(accep
     server.close()
     await server.wait_closed()
     b = End(ZenohRail("rail1", cluster="test", node="node2", listen=network.endpoints["node2"]))
+    now = asyncio.get_running_loop().time()
+    a.rail.look([], [], now, 1.0)
+    a.rail.look([], [], now + 11, 1.0)
     await meet(a, b)
     await a.rail.close()
     await b.rail.close()

@@ -15,7 +15,7 @@ from functools import partial
 from tocsin.forwarder.zenoh import ZenohRail
 
 RAILS = (1, 2)
-SETTLED = 4.0
+SETTLED = 9.0
 
 
 class Ears:

@@ -25,7 +25,7 @@ pytestmark = [
 
 ROOT = Path(__file__).parent.parent.parent
 NODES = 5
-CUT_AFTER, CUT, SECONDS = 5.5, 4.0, 17.5
+CUT_AFTER, CUT, SECONDS = 10.0, 4.0, 22.0
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,9 @@ _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 1.0
 #: How often an idle rail looks whether its session is still open, seconds.
 _LOOK: Final = 1.0
+#: A rail that has not met a living peer for so long dials again, in seconds; doubling up to the last.
+_PATIENCE_FIRST: Final = 10.0
+_PATIENCE_MOST: Final = 600.0
 #: Closing: for what is still queued, and for all of it (the engine's own close may take 10 s), seconds.
 _FLUSH_TIME: Final = 0.4
 _CLOSE_TIME: Final = 1.0
@@ -69,7 +72,7 @@ class ZenohRail:
     def __init__(
         self, name: str, *, cluster: str, node: str, listen: str, connect: Iterable[str] = ()
     ) -> None:
-        self._name = name
+        self._name, connect = name, tuple(connect)
         self._config = configuration(name, listen, connect)
         self._place = _Place(
             name, listen, f"tocsin/{check_name(cluster, 'cluster')}", check_name(node, "node")
@@ -78,6 +81,10 @@ class ZenohRail:
         self._life: _Life | None = None
         self._inbox: Inbox | None = None
         self._reason = "not started"
+        self._dials = bool(connect)
+        self._looked_at: _Life | None = None
+        self._looked_since = 0.0
+        self._patience = _PATIENCE_FIRST
 
     @property
     def name(self) -> str:
@@ -108,6 +115,26 @@ class ZenohRail:
             life.ask(peer, number)
         if hanging := echoes.hanging(awake, now):
             self._reopen(life, f"{self._name} hangs: no echo of {', '.join(hanging[:5])}; opening it again")
+        elif never := self._never_met(life, living, now):
+            self._patience = min(2 * self._patience, _PATIENCE_MOST)
+            self._reopen(life, f"{self._name} has not met {', '.join(never[:5])} yet; dialling again")
+
+    def _never_met(self, life: _Life, living: Iterable[str], now: float) -> list[str]:
+        """Peers that live and were never heard in this session: it dials each once, which may be too early.
+
+        A link that was there and was lost the engine dials again by itself.
+        """
+        if self._looked_at is not life:
+            self._looked_at, self._looked_since = life, now
+        if now - self._looked_since < self._patience:
+            return []
+        heard = self._tally.heard
+        never = [peer for peer in living if heard.get(peer, 0.0) < self._looked_since]
+        if not never and self._dials and not life.links:
+            never = ["any peer"]
+        if not never:
+            self._patience = _PATIENCE_FIRST
+        return never
 
     def _reopen(self, life: _Life, why: str) -> None:
         # The old session is closed by its own thread, which may take 10 s; the new one does not wait for
