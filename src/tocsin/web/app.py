@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, MutableMapping
-from pathlib import Path
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
-from starlette.routing import Mount, Router
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Router
 
 from tocsin.core.bus import Arrival
-from tocsin.web import pages
+from tocsin.web import files, pages
 from tocsin.web.api import Api
 from tocsin.web.asgi import Message, Receive, Scope, Send, send_answer, send_problem
 from tocsin.web.feed import EMPTY, Feed
@@ -44,8 +42,7 @@ class App:
         node.bus.subscribe(api.learn)
         self._learn = api.learn
         node.bus.subscribe(lambda item: self.feed.wake())
-        static = Mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
-        self._router = Router([*api.routes(), static, *pages.routes(node)], redirect_slashes=False)
+        self._router = Router([*api.routes(), files.route(), *pages.routes(node)], redirect_slashes=False)
 
     def recall(self, arrivals: Iterable[Arrival]) -> None:
         """What the buffer has of former lives: posted again, it is not published twice."""

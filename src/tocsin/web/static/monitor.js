@@ -41,14 +41,17 @@ class Row {
   }
   /** @param {Brief} event */
   wants(event) { return event.number > this.place.number && this.match.match(event.type, event.node, event.subject ?? ''); }
+  /** @param {number} now */
   stir(now) {
     this.burstBegan = Math.min(this.burstBegan, now);
     this.burstEnds = Math.min(now + QUIET, this.burstBegan + LONGEST_BURST);
   }
+  /** @param {{buffer: string, number: number}} here @param {number} now */
   begin(here, now) {
     this.busy = true; this.began = here; this.refreshedAt = now; this.notBefore = now + FLOOR;
     this.must = this.burstBegan = this.burstEnds = Infinity;
   }
+  /** @param {number} now */
   retry(now) { this.must = now + Math.min(LONGEST_RETRY, RETRY * 2 ** Math.min(this.fails++, 10)); }
 }
 
@@ -128,12 +131,14 @@ export class Frames {
     while (events[0]?.at < now - MEMORY || events.length > MOST_EVENTS) this.since = /** @type {any} */ (events.shift()).event.number;
   }
 
+  /** @param {number} now */
   #afterGap(now) {
     if (this.#lastGap <= now) this.#lastGap = Math.max(now, this.#lastGap + BETWEEN_GAPS);   // else one is planned already
     return this.#lastGap;
   }
+  /** @param {Row} row @param {number} now */
   #compare(row, now) { if (this.#events.some(({ event }) => row.wants(event))) row.stir(now); }
-  /** Whether something may have happened since it was rendered that is not remembered. */
+  /** Whether something may have happened since it was rendered that is not remembered. @param {Row} row */
   #outdated(row) { return this.here.buffer !== '' && (row.place.buffer !== this.here.buffer || row.place.number < this.since); }
 }
 

@@ -1,0 +1,27 @@
+// Compares the syntax trees of two modules: node same_tree.cjs A B. Private names may differ, if they do so consistently.
+const { readFileSync } = require('node:fs');
+const ts = require('typescript');
+
+/** Every node from top to bottom: its kind, and the text of what has no parts. */
+function tree(file) {
+  const source = ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.Latest, true, ts.ScriptKind.JS);
+  if (source.parseDiagnostics.length) throw new Error(`${file}: ${source.parseDiagnostics[0].messageText}`);
+  const nodes = [], names = new Map();
+  const visit = node => {
+    let text = '';
+    if (ts.isPrivateIdentifier(node)) text = names.get(node.text) ?? (names.set(node.text, `#${names.size}`), names.get(node.text));
+    else if (ts.isTemplateLiteralToken(node)) text = node.rawText ?? node.text;
+    else if (node.getChildCount(source) === 0) text = node.getText(source);
+    nodes.push(`${ts.SyntaxKind[node.kind]} ${text}`);
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return nodes;
+}
+
+const [one, other] = process.argv.slice(2).map(tree);
+const at = one.findIndex((node, i) => node !== other[i]);
+if (at >= 0 || one.length !== other.length) {
+  console.log(`node ${at}: ${one.slice(at - 5, at + 5).join(' | ')}  is now  ${other.slice(at - 5, at + 5).join(' | ')}`);
+  process.exit(1);
+}
