@@ -219,6 +219,18 @@ def test_all_errors_are_told(wrong):
             ),
         ),
         (
+            "[[rails]]\nmode = 'client'\nconnect = []",
+            (
+                "1: rails[0]: has no 'connect' "
+                '(write connect = ["tcp/ADDRESS:PORT", …] with the addresses of routers)'
+            ),
+        ),
+        (
+            "[[rails]]\nmode = 'star'\nlisten = 'tcp/127.0.0.1:1'",
+            "2: rails[0].mode: is 'star' (write one of: peer, client, router)",
+        ),
+        ("[buffer]\nnodes = ['a', 'a']", "2: buffer.nodes: has a more than once"),
+        (
             "[buffer]\nretain = 1",
             "2: buffer.retain: is 1, not within 2 to 86400 s (write a number of s, e.g. 300)",
         ),
@@ -406,3 +418,13 @@ def test_default_values_are_right(read):
 def test_the_shortest_retention_needs_no_other_setting(read):
     """``--retain 2`` alone is right: the default of the poll interval is made to fit."""
     assert read("[buffer]\nretain = 2").buffer.retain == 2
+
+
+def test_a_client_of_routers_needs_no_address_of_its_own(read):
+    """It is dialled by nobody; where it has an address, that is the one from which it dials."""
+    routers = "connect = ['tcp/127.0.0.1:1', 'tcp/127.0.0.1:2']"
+    text = f"[[rails]]\nmode = 'client'\n{routers}\n"
+    first, second = read(text + text).rails
+    assert (first.mode, first.listen, second.listen) == ("client", "", "")
+    assert first.connect == second.connect == ("tcp/127.0.0.1:1", "tcp/127.0.0.1:2")
+    assert read(text + "listen = 'tcp/127.0.0.1:0'").rails[0].listen == "tcp/127.0.0.1:0"

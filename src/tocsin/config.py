@@ -240,11 +240,15 @@ class _Reading:
         values = {
             name: self._value(RAIL[name], given, f"{key}.{name}") for name, given in rail.items() if name
         }
-        if not rail.get("listen", rail[""]).value:
+        is_client = values.get("mode") == "client"
+        if not is_client and not rail.get("listen", rail[""]).value:
             hint = 'write listen = "tcp/ADDRESS:PORT" with this node\'s address on that network'
             values.pop("listen", None)
             self._wrong("has no 'listen'", key=key, where=rail[""].where, hint=hint)
             self._bad.add(f"{key}.listen")
+        if is_client and not rail.get("connect", rail[""]).value:
+            hint = 'write connect = ["tcp/ADDRESS:PORT", …] with the addresses of routers'
+            self._wrong("has no 'connect'", key=key, where=rail[""].where, hint=hint)
         values["name"] = values.get("name") or f"rail{index + 1}"
         return Rail(**values)
 
@@ -289,7 +293,7 @@ class _Reading:
             seen: dict[str, int] = {}
             for index, rail in enumerate(rails):
                 key, value = f"rails[{index}].{name}", getattr(rail, name)
-                if key in self._bad or value.endswith(":0"):
+                if key in self._bad or not value or value.endswith(":0"):
                     continue
                 if value in seen:
                     given = self._rails[index].get(name, self._rails[index][""])
@@ -305,7 +309,8 @@ class _Reading:
                 key = f"rails[{index}].{name}"
                 if key in self._bad:
                     continue
-                open_to_all = [e for e in endpoints if not is_loopback(parse_endpoint(e).address.host)]
+                given = filter(None, endpoints)
+                open_to_all = [e for e in given if not is_loopback(parse_endpoint(e).address.host)]
                 if open_to_all:
                     self._anonymous(key, open_to_all[0], self._rails[index][name].where)
 

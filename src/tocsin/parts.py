@@ -30,7 +30,7 @@ _MOST_PEERS = 64
 def make_rails(config: Config) -> list[Rail]:
     """A rail for each that is configured, not open yet."""
     peers = len(set(config.cluster.nodes) - {config.node.name})
-    make_room(sum(max(peers, len(rail.connect)) for rail in config.rails))
+    make_room(sum(1 if rail.mode == "client" else max(peers, len(rail.connect)) for rail in config.rails))
     return [
         ZenohRail(
             rail.name or f"rail{number}",
@@ -38,6 +38,7 @@ def make_rails(config: Config) -> list[Rail]:
             node=config.node.name,
             listen=rail.listen,
             connect=rail.connect,
+            mode=rail.mode,
         )
         for number, rail in enumerate(config.rails, start=1)
     ]

@@ -169,13 +169,25 @@ class Rail(Struct, frozen=True, kw_only=True):
     name: Annotated[
         str, _Says("The name of the rail; empty: rail1, rail2 … in the order of the file.", check=_name)
     ] = ""
+    mode: Annotated[
+        str,
+        _Says(
+            "A 'peer' has a link to every other node, a 'client' one to a router, which passes on.",
+            choices=("peer", "client", "router"),
+        ),
+    ] = "peer"
     listen: Annotated[
-        str, _Says("Where this node listens on the rail, e.g. tcp/10.1.0.1:7447.", check=_endpoint)
+        str,
+        _Says(
+            "Where it listens there, e.g. tcp/10.1.0.1:7447; for a client, from where it dials, or empty.",
+            check=_endpoint,
+        ),
     ] = ""
     connect: Annotated[
         tuple[str, ...],
         _Says(
-            "Where the other nodes listen; one that is named on neither side is not reached.", check=_peers
+            "Where the others listen, for a client the routers; named on neither side is not reached.",
+            check=_peers,
         ),
     ] = ()
 
@@ -186,6 +198,13 @@ class Buffer(Struct, frozen=True, kw_only=True):
     enabled: Annotated[
         bool, _Says("Whether this node keeps a buffer; without one its feed names nodes that have one.")
     ] = True
+    nodes: Annotated[
+        tuple[str, ...],
+        _Says(
+            "Of which nodes it keeps events; empty: of all. Readers of others are sent to nodes with all.",
+            check=_names,
+        ),
+    ] = ()
     retain: Annotated[
         float,
         _Says(

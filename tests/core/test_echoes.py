@@ -214,3 +214,49 @@ def test_invented_peers_are_bounded() -> None:
     """Only so many are asked."""
     echoes = Echoes()
     assert 1000 == len(echoes.look([f"n{i}" for i in range(1500)], set(), {}, 1.0, 1.0))
+
+
+class ThroughRouters(Running):
+    """The same where the only link is one to a router."""
+
+    def __init__(self, mode: str, *peers: str) -> None:
+        super().__init__(*peers)
+        self.echoes = Echoes(mode)
+        self.links = {"z-router"}
+
+
+def test_a_rail_to_a_router_hangs_when_it_carries_nothing() -> None:
+    """All peers are heard elsewhere and none answers, though the link is there: it is opened again."""
+    running = ThroughRouters("client", "b", "c")
+    assert [] == running.run(20)
+    running.talking = running.answering = set()
+    [(found, hanging)] = running.run(10)
+    assert (True, ["b", "c"]) == (4 < found < 9, hanging)
+
+
+def test_what_is_wrong_behind_a_router_is_not_mended_from_here() -> None:
+    """One peer of two is cut off, or its link to the router hangs: nobody else opens a rail again."""
+    running = ThroughRouters("client", "b", "c")
+    running.run(2)
+    running.talking = running.answering = {"c"}
+    assert [] == running.run(60)
+
+
+def test_a_client_without_a_router_waits_for_one() -> None:
+    """The engine looks for a router by itself; there is nothing that could hang."""
+    running = ThroughRouters("client", "b")
+    running.run(2)
+    running.talking = running.answering = running.links = set()
+    assert [] == running.run(60)
+
+
+def test_a_router_is_not_opened_again_for_those_behind_other_routers() -> None:
+    """Its clients would all be cut off for a moment; a peer without a link here may be anywhere."""
+    running = ThroughRouters("router", "b", "c")
+    running.links |= {"z-b"}
+    running.run(2)
+    running.talking = running.answering = set()
+    assert [] == running.run(60)
+    never = ThroughRouters("router", "b")
+    never.talking = never.answering = set()
+    assert [] == never.run(60)

@@ -147,6 +147,7 @@ def example() -> str:
     lines += ["", f"# {_doc(Rail)}", "#[[rails]]"]
     samples: dict[str, Any] = {
         "name": "rail1",
+        "mode": "peer",
         "listen": "tcp/10.1.0.1:7447",
         "connect": ("tcp/10.1.0.2:7447", "tcp/10.1.0.3:7447"),
     }

@@ -7,6 +7,9 @@ each peer is asked for an echo on each rail: when its announce is missing, else 
 An echo names the place it comes from, the engine's own name of a session. So it is known which of the
 rail's links belongs to which peer: a peer whose link is there but whose echoes are not is one to which the
 rail hangs. A peer without a link was cut off; to open the rail again would not help.
+
+Where a rail goes through routers (docs/scale.md), a peer behind one has no link of its own here. Then the
+rail hangs only if it carries nothing from anybody: what is wrong behind a router cannot be mended from here.
 """
 
 from __future__ import annotations
@@ -86,9 +89,13 @@ class _Peer:
 
 
 class Echoes:
-    """The echoes of one rail of one node. All times are monotonic seconds."""
+    """The echoes of one rail of one node. All times are monotonic seconds.
 
-    def __init__(self) -> None:
+    ``mode`` is the rail's: ``peer`` (a link to everybody), ``client`` (one link, to a router) or ``router``.
+    """
+
+    def __init__(self, mode: str = "peer") -> None:
+        self._mode = mode
         #: Echoes asked for, and those that did not come in time.
         self.sent = 0
         self.lost = 0
@@ -151,6 +158,8 @@ class Echoes:
         ]
         if not found or now < self._opened + self._pause:
             return []
+        if self._mode != "peer" and not set(awake) <= set(found):
+            return []
         quiet = now - self._opened > 2 * _LONGEST_PAUSE
         self._pause = _PAUSE if quiet else min(2 * self._pause, _LONGEST_PAUSE)
         self._opened = now
@@ -187,7 +196,9 @@ class Echoes:
     def _linked(
         self, name: str, peer: _Peer, links: Collection[str], heard: Mapping[str, float], now: float
     ) -> bool:
-        if peer.place:
+        if self._mode == "client":
+            return bool(links)
+        if peer.place or self._mode == "router":
             return peer.place in links
         # It never said where it is. An agent that is older than echoes is heard all the same; a peer that
         # is not heard at all may be behind a link that nobody else claims.

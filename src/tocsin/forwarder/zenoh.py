@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 
 import zenoh
 
-from tocsin.core.echoes import Echo
+from tocsin.core.echoes import Echo, Echoes
 from tocsin.core.errors import CodecError, RailError
 from tocsin.forwarder.crossing import Inbox, Outbox, Parcel, Tally, hand_over
 from tocsin.forwarder.rail import MAX_MESSAGE_BYTES, Deliver, RailStats, check_name
@@ -65,23 +65,33 @@ def left_behind() -> bool:
 class ZenohRail:
     """One rail of a node. ``listen`` and ``connect`` are Zenoh endpoints, e.g. ``tcp/10.1.0.1:7447``.
 
+    ``mode``: a ``peer`` has a link to every other; a ``client`` has one to a router, the first in ``connect``
+    that answers, and is passed on from there; a ``router`` passes on what its clients and other routers send.
+
     Raises :exc:`RailError` for an endpoint or a name that cannot be used. An address that this machine does
     not have, or a port in use, is told in :meth:`stats` and tried again, each second at least.
     """
 
     def __init__(
-        self, name: str, *, cluster: str, node: str, listen: str, connect: Iterable[str] = ()
+        self,
+        name: str,
+        *,
+        cluster: str,
+        node: str,
+        listen: str,
+        connect: Iterable[str] = (),
+        mode: str = "peer",
     ) -> None:
-        self._name, connect = name, tuple(connect)
-        self._config = configuration(name, listen, connect)
+        self._name, self._mode, self._listen, self._connect = name, mode, listen, tuple(connect)
+        self._config = configuration(name, listen, self._connect, mode)
+        where = f"a link to {' or '.join(self._connect)}" if mode == "client" else listen
         self._place = _Place(
-            name, listen, f"tocsin/{check_name(cluster, 'cluster')}", check_name(node, "node")
+            name, where, f"tocsin/{check_name(cluster, 'cluster')}", check_name(node, "node")
         )
-        self._tally = Tally()
+        self._tally = Tally(echoes=Echoes(mode))
         self._life: _Life | None = None
         self._inbox: Inbox | None = None
         self._reason = "not started"
-        self._dials = bool(connect)
         self._looked_at: _Life | None = None
         self._looked_since = 0.0
         self._patience = _PATIENCE_FIRST
@@ -129,9 +139,11 @@ class ZenohRail:
         if now - self._looked_since < self._patience:
             return []
         heard = self._tally.heard
-        never = [peer for peer in living if heard.get(peer, 0.0) < self._looked_since]
-        if not never and self._dials and not life.links:
-            never = ["any peer"]
+        # Who is missing behind a router is not dialled from here, and a router itself goes on dialling.
+        direct = self._mode == "peer"
+        never = [peer for peer in living if direct and heard.get(peer, 0.0) < self._looked_since]
+        if not never and self._connect and not life.links and self._mode != "router":
+            never = ["any peer" if direct else "any router"]
         if not never:
             self._patience = _PATIENCE_FIRST
         return never
@@ -143,6 +155,9 @@ class ZenohRail:
         _log.warning("%s", why)
         self._tally.reopened += 1
         life.leave(why)
+        if self._mode == "client":  # the router that it had may be what hangs: another one first
+            self._connect = (*self._connect[1:], *self._connect[:1])
+            self._config = configuration(self._name, self._listen, self._connect, self._mode)
         self._life = _Life(self._place, self._config, self._inbox, self._tally, after=life)
 
     def stats(self) -> RailStats:
@@ -171,7 +186,8 @@ class _Place(NamedTuple):
     """Where a rail is, on the machine and among the keys."""
 
     name: str
-    listen: str
+    #: Where it listens, or what it has a link to: words for the operator.
+    where: str
     prefix: str
     node: str
 
@@ -259,7 +275,7 @@ class _Life:
                     pause = _FIRST_PAUSE
                     self._pump(session)
             except Exception as error:  # noqa: BLE001 - whatever the engine raises, the rail goes on trying
-                self._down(sentence(self._place.name, self._place.listen, error))
+                self._down(sentence(self._place.name, self._place.where, error))
             self._stop.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         self.over.set()
@@ -301,7 +317,7 @@ class _Life:
             self._zid = str(session.info.zid())
             self._tally.opened += 1
             self.reason = ""
-            _log.info("%s: open at %s", self._place.name, self._place.listen)
+            _log.info("%s: %s is open", self._place.name, self._place.where)
             yield session
         finally:
             session.close()  # type: ignore[no-untyped-call]

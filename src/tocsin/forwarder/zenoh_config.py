@@ -53,22 +53,33 @@ def make_room(links: int) -> None:
         os.environ["ZENOH_RUNTIME"] = f"(rx: (worker_threads: {min(most, max(least, 2 * links))}))"
 
 
-def configuration(name: str, listen: str, connect: Iterable[str]) -> str:
-    """The engine's configuration. Raises :exc:`RailError` for an endpoint that cannot be read."""
+def configuration(name: str, listen: str, connect: Iterable[str], mode: str = "peer") -> str:
+    """The engine's configuration; ``mode`` is ``peer``, ``client`` or ``router`` (docs/scale.md).
+
+    A client does not listen; where ``listen`` is not empty it is the address from which it dials.
+    Raises :exc:`RailError` for an endpoint that cannot be read.
+    """
     try:
-        own = parse_endpoint(listen)
+        own = parse_endpoint(listen) if listen or mode != "client" else None
         peers = {peer: parse_endpoint(peer, any_port=False) for peer in connect}
     except ValueError as error:
         raise RailError(f"{name}: {error}") from None
     # The same list on every node is convenient, so a node's own address may be in it.
-    dialled = [_bound(text, peer, own) for text, peer in peers.items() if peer.address != own.address]
+    others = {text: peer for text, peer in peers.items() if own is None or peer.address != own.address}
+    dialled = [text if own is None else _bound(text, peer, own) for text, peer in others.items()]
+    protocols = {end.protocol for end in (own, *peers.values()) if end is not None}
     return json.dumps(
         {
-            "mode": "peer",
-            "listen": {"endpoints": [listen], "timeout_ms": 0, "exit_on_failure": True},
+            "mode": mode,
+            "listen": {
+                "endpoints": [] if mode == "client" else [listen],
+                "timeout_ms": 0,
+                "exit_on_failure": True,
+            },
             "connect": {
                 "endpoints": dialled,
-                "timeout_ms": 0,
+                # A router goes on dialling: to open its session again would cut off all its clients.
+                "timeout_ms": -1 if mode == "router" else 0,
                 "exit_on_failure": False,
                 "retry": {"period_init_ms": 250, "period_max_ms": 1000, "period_increase_factor": 2},
             },
@@ -79,7 +90,7 @@ def configuration(name: str, listen: str, connect: Iterable[str]) -> str:
                 "shared_memory": {"enabled": False},
                 "unicast": {"max_links": 1, "open_timeout": _DIAL, "accept_timeout": _LEASE},
                 "link": {
-                    "protocols": sorted({own.protocol, *(peer.protocol for peer in peers.values())}),
+                    "protocols": sorted(protocols),
                     # 16 batches of 64 KiB a peer, taken when needed: a burst survives on a busy machine.
                     "tx": {"lease": _LEASE, "keep_alive": 4, "queue": {"size": {"data": 16}}},
                     "rx": {"max_message_size": MAX_MESSAGE_BYTES + 4096},
@@ -100,10 +111,10 @@ def _bound(text: str, peer: Endpoint, own: Endpoint) -> str:
     return f"{text}#bind={own.address._replace(port=0)}"
 
 
-def sentence(name: str, listen: str, error: Exception) -> str:
+def sentence(name: str, where: str, error: Exception) -> str:
     """What is wrong, where, and what to do, from the engine's text."""
     text = str(error) or type(error).__name__
     number = re.search(r"os error (\d+)|code: (\d+)", text)
     plain = re.sub(r"\s+at /\S+", "", text)
     what = _WHAT_TO_DO.get(int(number[1] or number[2])) if number else None
-    return f"{name}: cannot open {listen}: {what or plain}; trying again"
+    return f"{name}: cannot open {where}: {what or plain}; trying again"
