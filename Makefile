@@ -2,6 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.ready
+# Tests wait more than they work. One at a time is handed out, so that browser tests stay the last of each process.
+PARALLEL := -n 2 --maxschedchunk=1
 
 .PHONY: help setup run demo test check test-faults bench lock format clean
 
@@ -26,7 +28,7 @@ demo: setup ## a three-node cluster on this machine, pages on 8340, 8341, 8342
 
 test: setup ## installs what tests need, runs the tests
 	@tests/install-tools
-	$(BIN)/python -m pytest -m "not faults" $(ARGS)
+	$(BIN)/python -m pytest -m "not faults" $(PARALLEL) $(ARGS)
 
 check: setup ## lint, format, types, contracts, coverage of the core
 	$(BIN)/ruff check .
