@@ -130,13 +130,17 @@ def test_nothing_is_left_behind() -> None:
         with Net(nodes=2, rails=1) as net:
             names.extend(net.namespace(node) for node in (1, 2, TEST, None))
             assert all(Path("/run/netns", name).exists() for name in names)
-            processes.append(subprocess.Popen(net.command(1, ["sleep", "60"])))
+            inside = net.command(1, ["sh", "-c", "echo; exec sleep 60"])
+            processes.append(subprocess.Popen(inside, stdout=subprocess.PIPE))
+            assert processes[0].stdout is not None
+            assert b"\n" == processes[0].stdout.readline()  # it has entered
             assert before == _interfaces()
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert -9 == processes[0].wait(5)
+    with processes[0] as process:
+        assert -9 == process.wait(20)
     assert not any(Path("/run/netns", name).exists() for name in names)
     assert before == _interfaces()
 
