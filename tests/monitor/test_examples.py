@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,3 +84,11 @@ def test_watch_async(one: FeedNode, tmp_path: Path) -> None:
         one.do("event", "n1", 1, "service.failed")
         one.do("event", "n1", 2, "adapter.down")
         assert sorted(lines(process, 2)) == ["network: adapter.down s", "services: service.failed s"]
+
+
+def test_typed() -> None:
+    """Whoever installs Tocsin gets its types; `make check` holds the examples against them, strictly."""
+    mypy = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
+    assert mypy["strict"]
+    assert "examples" in mypy["files"]
+    assert (ROOT / "src" / "tocsin" / "py.typed").is_file()

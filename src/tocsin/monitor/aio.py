@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import ssl
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 import httpx
 
 from tocsin.core.errors import NoContact
 from tocsin.core.follow import Gap, Reply, Request
 from tocsin.monitor.items import Event, Item
-from tocsin.monitor.reader import Reader
+from tocsin.monitor.reader import Options, Reader
 from tocsin.monitor.transport import MAX_BODY, body_of, target_of
 
 __all__ = ["AsyncMonitor"]
@@ -32,29 +31,12 @@ class AsyncMonitor(Reader):
         self,
         urls: str | Iterable[str],
         *,
-        on: str | Iterable[str] = "",
-        after: str = "",
-        since: float | None = None,
-        cursor_file: str | os.PathLike[str] | None = None,
-        limit: int = 0,
-        interval: float = 0.0,
-        wait: float = 20.0,
-        patience: float | None = None,
         headers: Mapping[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(
-            urls,
-            on=on,
-            after=after,
-            since=since,
-            cursor_file=cursor_file,
-            limit=limit,
-            interval=interval,
-            wait=wait,
-            patience=patience,
-        )
+        super().__init__(urls, **options)
         self._client = httpx.AsyncClient(
             headers={"Accept": "application/json", **(headers or {})},
             verify=tls if tls is not None else True,

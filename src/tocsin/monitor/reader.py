@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from tocsin.core.errors import NoContact, Refused
 from tocsin.core.follow import Follow, Gap, News, Position, Reply, Request
@@ -18,15 +18,28 @@ from tocsin.monitor.handlers import Handlers, text_of
 from tocsin.monitor.items import Event, Item, items_of
 from tocsin.monitor.progress import Progress
 
-__all__ = ["Reader"]
+__all__ = ["Options", "Reader"]
 
 _log = logging.getLogger(__name__)
 EventHandler = TypeVar("EventHandler", bound=Callable[[Event], Any])
 GapHandler = TypeVar("GapHandler", bound=Callable[[Gap], Any])
 
 
+class Options(TypedDict, total=False):
+    """What every monitor takes; see :class:`tocsin.monitor.Monitor` for what it means."""
+
+    on: str | Iterable[str]
+    after: str
+    since: float | None
+    cursor_file: str | os.PathLike[str] | None
+    limit: int
+    interval: float
+    wait: float
+    patience: float | None
+
+
 class Reader:
-    """A reader of a feed; see :class:`tocsin.monitor.Monitor` for what its parameters mean."""
+    """A reader of a feed; its parameters are the :class:`Options`, with their defaults."""
 
     def __init__(
         self,

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 from tocsin.core.errors import NoContact
 from tocsin.core.follow import Gap
 from tocsin.monitor.ahead import Ahead
 from tocsin.monitor.items import Event, Item
-from tocsin.monitor.reader import Reader
+from tocsin.monitor.reader import Options, Reader
 from tocsin.monitor.transport import Transport
 
 __all__ = ["Monitor"]
@@ -42,29 +41,12 @@ class Monitor(Reader):
         self,
         urls: str | Iterable[str],
         *,
-        on: str | Iterable[str] = "",
-        after: str = "",
-        since: float | None = None,
-        cursor_file: str | os.PathLike[str] | None = None,
-        limit: int = 0,
-        interval: float = 0.0,
-        wait: float = 20.0,
-        patience: float | None = None,
         ahead: int = 0,
         headers: Mapping[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(
-            urls,
-            on=on,
-            after=after,
-            since=since,
-            cursor_file=cursor_file,
-            limit=limit,
-            interval=interval,
-            wait=wait,
-            patience=patience,
-        )
+        super().__init__(urls, **options)
         self._transport = Transport(headers or {}, tls)
         self._closed = threading.Event()
         self._ahead = Ahead(ahead, self._read_ahead, self._progress.flush) if ahead else None
