@@ -2,8 +2,8 @@
 
 Run as ``python -m tests.web.browser.node FD NAME URLS SETTINGS``: serves the listening socket FD. Besides
 what a node serves there are ``POST /test/events`` (events that "arrived", a JSON list), ``GET /test/log``
-(the requests so far) and ``POST /test/drop`` (the buffer begins a new life). With the setting
-``real_pages`` the pages are those of the product.
+(the requests so far), ``POST /test/clock`` (so many seconds pass, for the buffer) and ``POST /test/drop`` (the
+buffer begins a new life). With the setting ``real_pages`` the pages are those of the product.
 """
 
 from __future__ import annotations
@@ -46,15 +46,17 @@ class TestNode:
         self.cluster, self.name = "test", name
         self.retain = settings.pop("retain", 300.0)
         self.real_pages = settings.pop("real_pages", False)
+        self.max_events = settings.pop("max_events", 100_000)
         self._urls, self.settings = urls, Settings(**settings)
         self.bus, self.board, self.recent, self.measures = Bus(), Board(), Recent(), Measures()
         self.buffer: Buffer | None = self._new_buffer(1)
         self.bus.subscribe(self._take)
         self.log: list[dict[str, Any]] = []
-        self.delay = 0.0
+        self.passed = 0.0
 
     def _new_buffer(self, life: int) -> Buffer:
-        return Buffer(buffer_id(self.cluster, self.name, life), retain=self.retain)
+        name = buffer_id(self.cluster, self.name, life)
+        return Buffer(name, retain=self.retain, max_events=self.max_events)
 
     def renew(self, life: int) -> None:
         """A new life of the buffer that holds nothing of the old one."""
@@ -83,12 +85,12 @@ class TestNode:
             origin=told["origin"],
             incarnation=1,
             seq=told["seq"],
-            time=self.wall(),
+            time=told.get("time", self.wall()),
         )
         self.bus.publish(Arrival(event, self.now()))
 
     def now(self) -> float:
-        return time.monotonic()
+        return time.monotonic() + self.passed
 
     def wall(self) -> str:
         return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -103,6 +105,9 @@ class TestNode:
         return ()
 
     def urls(self) -> dict[str, str]:
+        return self._urls
+
+    def feeds(self) -> dict[str, str]:
         return self._urls
 
     def counters(self) -> Mapping[str, float | Mapping[str, float]]:
@@ -215,6 +220,12 @@ def _routes(node: TestNode) -> list[Route]:
     async def log(request: Request) -> Response:
         return JSONResponse(node.log)
 
+    async def clock(request: Request) -> Response:
+        node.passed += await request.json()
+        if node.buffer is not None:
+            node.buffer.prune(node.now())
+        return Response(status_code=204)
+
     async def drop(request: Request) -> Response:
         node.renew(2)
         return Response(status_code=204)
@@ -222,6 +233,7 @@ def _routes(node: TestNode) -> list[Route]:
     return [
         Route("/test/events", events, methods=["POST"]),
         Route("/test/log", log),
+        Route("/test/clock", clock, methods=["POST"]),
         Route("/test/drop", drop, methods=["POST"]),
         Route("/frame/{name}", frame),
         *[Route(path, page) for path in ("/", *(f"/{name}" for name in KINDS), "/events")],
@@ -263,7 +275,7 @@ async def main() -> None:
     fd, name, urls, settings = sys.argv[1:]
     node = TestNode(name, json.loads(urls), json.loads(settings))
     app = create_app(node)
-    app._router.routes[:0] = _routes(node)[: 3 if node.real_pages else None]
+    app._router.routes[:0] = _routes(node)[: 4 if node.real_pages else None]
     server = Server(_logged(app, node))
     server.start(socket.socket(fileno=int(fd)))
     print("ready", flush=True)
