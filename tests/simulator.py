@@ -45,6 +45,11 @@ class Network:
             for other in others:
                 self.cuts |= {(rail, name, other), (rail, other, name)}
 
+    def part(self, *pairs: tuple[str, str]) -> None:
+        """Cuts the path between the two of each pair, on all rails, both directions."""
+        for one, other in pairs:
+            self.cut(one, tuple(range(self.rails)), [other])
+
     def heal(self) -> None:
         """All cuts end."""
         self.cuts.clear()

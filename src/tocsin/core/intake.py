@@ -249,7 +249,9 @@ class Intake:
             return
         self._advance(origin, now)
         life = origin.life
-        for target, ask in self._repair.asks(origin, life, living, now, at_once=not self.ready):
+        # What comes by way of others only is not on its way on another rail.
+        at_once = not self.ready or origin.name not in living
+        for target, ask in self._repair.asks(origin, life, living, now, at_once=at_once):
             self._out.append(Send(ask, target))
         if origin.gate is None and self._repair.hopeless(life, living, now, self._retain):
             self._give_up(origin, life, now)

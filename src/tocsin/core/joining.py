@@ -6,7 +6,7 @@ Between :class:`~tocsin.core.intake.Intake`, which holds what comes of others, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from tocsin.core.board import Resource
@@ -18,7 +18,8 @@ from tocsin.core.lives import MAX_INCARNATION, Life
 from tocsin.core.messages import Announce, Entry, Hello, Message, encode
 from tocsin.core.origin import Origin
 from tocsin.core.probing import Probing
-from tocsin.core.telling import entries_of_silent
+from tocsin.core.relaying import Relaying
+from tocsin.core.telling import entries_of_silent, some
 from tocsin.core.twin import Twin
 
 __all__ = ["RENEW_EVERY", "Joining"]
@@ -78,6 +79,8 @@ class Joining(Intake):
         #: Nodes that say that they have joined.
         self._settled: set[str] = set()
         self._probing = Probing(self.liveness, self._repair.number)
+        self._relaying = Relaying(me)
+        self._asked_about = ""
 
     @property
     def incarnation(self) -> int:
@@ -88,7 +91,8 @@ class Joining(Intake):
 
     def _on_own_name(self, message: Message, now: float) -> None:
         if self.incarnation and isinstance(message, Hello):
-            self._out.append(Send(self._announce([]), self.me))  # it listens: this is what it listens for
+            # It listens: this is what it listens for.
+            self._out.append(Send(self._announce([], answer=True), self.me))
         if self._twin.heard(message, self.incarnation, now):
             self.clashed = True
             self._out.append(Clash(self.me))
@@ -96,9 +100,15 @@ class Joining(Intake):
     def _listen(self, now: float) -> None:
         if not self._alone and now >= self._next_hello:
             self._next_hello = now + _HELLO_EVERY
-            self._out.append(Send(encode(Hello, self.me)))
+            self._out.append(Send(self._hello(now)))
         if self._alone or now >= self._started + self.period:
             self._begin(now)
+
+    def _hello(self, now: float) -> bytes:
+        # By the middle of the listening everybody has answered who can be heard: of the rest others know.
+        if now < self._started + self.period / 2 or not self.liveness.living(now, self.period):
+            return encode(Hello, self.me)
+        return encode(Hello, self.me, self._others(now), self._unknown(now))
 
     def _begin(self, now: float) -> None:
         wall_ms = min(self._wall(now), MAX_INCARNATION)
@@ -172,14 +182,24 @@ class Joining(Intake):
         if self._alone or now < self._next_announce:
             return
         self._next_announce = max(self._next_announce + self.period, now)
-        self._out.append(Send(self._announce(self._others(now))))
+        self._out.append(Send(self._announce(self._others(now), self._unknown(now))))
 
     def _others(self, now: float) -> list[Entry]:
         return entries_of_silent(self.origins.values(), self.liveness, now, self.period)
 
-    def _announce(self, others: list[Entry]) -> bytes:
+    def _unknown(self, now: float) -> list[str]:
+        """Some nodes, others each time, that are not heard and of whose events nothing is known here."""
+        names = set(self.liveness.unheard(now, self.period))
+        if not self.ready:  # what the peers say of the members is not taken over yet
+            names |= self._sections.members.keys() - {self.me, *self.liveness.living(now, self.period)}
+        unknown = sorted(n for n in names if n not in self.origins or self.origins[n].fresh)
+        told = some(unknown, self._asked_about)
+        self._asked_about = told[-1] if told else ""
+        return told
+
+    def _announce(self, others: list[Entry], unknown: Sequence[str] = (), *, answer: bool = False) -> bytes:
         own = self.own
         return encode(
             Announce, self.me, own.incarnation, own.first_held, own.known, self.period,
-            self.opened, self.previous, others, self.measures,
+            self.opened, self.previous, others, self.measures, unknown, answer,
         )  # fmt: skip

@@ -131,6 +131,10 @@ class Liveness:
             return False
         return self._ears(member, now, period) == "up"
 
+    def unheard(self, now: float, period: float) -> list[str]:
+        """The other nodes that are not heard, by name."""
+        return sorted(n for n, m in self.members.items() if self._ears(m, now, period) != "up")
+
     def living(self, now: float, period: float) -> list[str]:
         """The other nodes heard within the last three announces, by name."""
         return sorted(n for n, m in self.members.items() if self._ears(m, now, period) == "up")

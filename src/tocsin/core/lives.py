@@ -24,7 +24,7 @@ class Life:
     """One incarnation of one origin, as far as this node knows it."""
 
     __slots__ = (
-        "accepted", "asked_at", "attempts", "closed", "denied", "events", "first_held",
+        "accepted", "asked_at", "attempts", "awaiting", "closed", "denied", "events", "first_held",
         "hole_since", "incarnation", "known", "origin", "size",
     )  # fmt: skip
 
@@ -46,6 +46,8 @@ class Life:
         self.attempts = 0
         #: Nodes that said that they do not hold the next missing event.
         self.denied: set[str] = set()
+        #: Those of them that hear the origin and wait for it themselves.
+        self.awaiting: set[str] = set()
 
     # -- taking in -------------------------------------------------------------
 
@@ -79,6 +81,7 @@ class Life:
             self.hole_since = now
             self.attempts = 0
             self.denied.clear()
+            self.awaiting.clear()
 
     def take_back(self, arrival: Arrival) -> None:
         """Takes in the next event that was numbered before this agent began; it is not handed on again."""
@@ -94,6 +97,11 @@ class Life:
         if not self.events:
             self.first_held = seq + 1
         self.accepted = self.known = max(self.known, seq)
+
+    def deny(self, sender: str, *, waiting: bool) -> None:
+        """A node lacks the next missing event; ``waiting``: it hears the origin and may have it soon."""
+        self.denied.add(sender)
+        (self.awaiting.add if waiting else self.awaiting.discard)(sender)
 
     # -- handing on ------------------------------------------------------------
 

@@ -95,12 +95,21 @@ class Announce(_Message, frozen=True):
     previous: _Sequence = ""
     others: list[Entry] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
+    #: Nodes that the sender does not hear and of whose events it knows nothing.
+    unknown: list[_Name] = field(default_factory=list)
+    #: To one node alone, which asked: ``others`` are what it lacks, and the sender may well hear them.
+    answer: bool = False
 
 
 class Hello(_Message, frozen=True):
-    """Said by a node that starts: whoever hears it announces itself at once, to it alone."""
+    """Said by a node that starts: whoever hears it announces itself at once, to it alone.
+
+    ``others`` and ``unknown`` as in an announce: who knows more of these says so at once.
+    """
 
     name: _Name
+    others: list[Entry] = field(default_factory=list)
+    unknown: list[_Name] = field(default_factory=list)
 
 
 class Goodbye(_Message, frozen=True):
@@ -132,6 +141,8 @@ class Fill(_Message, frozen=True):
     first: _First
     last: _Seq
     events: list[tuple[_First, _Age, bytes]]
+    #: The sender hears the origin, and has not come to the end of the range itself: it may hold more soon.
+    waiting: bool = False
 
 
 class AskSection(_Message, frozen=True):

@@ -75,7 +75,8 @@ class Repair:
             return [origin.name]
         told = [n for n in origin.holders if n in living]
         order = dict.fromkeys([n for n in (origin.name, *told, *living) if n in living])
-        open_ = [n for n in order if n not in life.denied]
+        final = life.denied if origin.name in living else life.denied - life.awaiting
+        open_ = [n for n in order if n not in final]
         if len(open_) > _AT_A_TIME:
             at = (life.attempts * _AT_A_TIME) % len(open_)
             open_ = (open_ + open_)[at : at + _AT_A_TIME]
@@ -88,25 +89,33 @@ class Repair:
             return False
         if now - life.hole_since >= min(retain, GIVE_UP_AFTER):
             return True
-        return bool(living) and life.denied.issuperset(living)
+        if not life.denied.issuperset(living):
+            return False
+        # Who hears an origin that this node does not hear may have from it soon what it lacks now.
+        return bool(living) and (life.origin in living or life.awaiting.isdisjoint(living))
 
     # -- answering -----------------------------------------------------------------
 
     @staticmethod
-    def answer(ask: Ask, life: Life | None, now: float) -> Iterator[bytes]:
-        """The parts of the answer to an ask."""
+    def answer(ask: Ask, life: Life | None, now: float, *, hears: bool = False) -> Iterator[bytes]:
+        """The parts of the answer to an ask; ``hears``: this node hears the origin."""
+        life = life or Life(ask.origin, ask.incarnation, 0)
+        yield from Repair.fills(life, ask.first, ask.last, now, waiting=hears and life.accepted < ask.last)
+
+    @staticmethod
+    def fills(life: Life, first: int, last: int, now: float, *, waiting: bool = False) -> Iterator[bytes]:
+        """What is held of a life from ``first`` to ``last``, in as many parts as may be."""
         part: list[tuple[int, int, bytes]] = []
         size = parts = 0
-        first = ask.first
-        for seq, arrival in life.held(ask.first, ask.last) if life else ():
+        for seq, arrival in life.held(first, last):
             if part and size + len(arrival.event.body) > MAX_MESSAGE_BYTES:
-                yield encode(Fill, ask.origin, ask.incarnation, first, seq - 1, part)
+                yield encode(Fill, life.origin, life.incarnation, first, seq - 1, part, waiting)
                 first, part, size, parts = seq, [], 0, parts + 1
                 if parts == _MAX_PARTS:
                     return
             part.append((seq, max(0, round((now - arrival.born) * 1e6)), arrival.event.body))
             size += len(arrival.event.body) + 16
-        yield encode(Fill, ask.origin, ask.incarnation, first, ask.last, part)
+        yield encode(Fill, life.origin, life.incarnation, first, last, part, waiting)
 
     @staticmethod
     def denial(fill: Fill, life: Life) -> bool:

@@ -34,7 +34,7 @@ from tocsin.core.messages import (
     encode,
 )
 from tocsin.core.messages import decode as decode_message
-from tocsin.core.telling import bursts, entries, measured
+from tocsin.core.telling import better, bursts, entries, measured
 
 __all__ = ["Replica"]
 
@@ -93,6 +93,7 @@ class Replica(Joining):
             self._look(now)
         if now >= self._next_prune:
             self._prune(now)
+            self._relaying.keep(self._announced_at)
         return self._out
 
     def _look(self, now: float) -> None:
@@ -134,7 +135,18 @@ class Replica(Joining):
                 self.counters["events_duplicate"] += 1
             else:
                 self._take(life, seq, age, body, now)
+        before = life.accepted
         self._advance(origin, now)
+        self._pass_on(sender, life, before, now)
+
+    def _pass_on(self, sender: str, life: Life, before: int, now: float) -> None:
+        """Sends what has been accepted of a life on to those who do not hear its origin."""
+        if life.accepted == before:
+            return
+        for target in self._relaying.targets(life.origin, len(self._announced_at)):
+            if target != sender:
+                for part in self._repair.fills(life, before + 1, life.accepted, now):
+                    self._out.append(Send(part, target))
 
     def _late(self, message: Events, now: float) -> None:
         for _, body in message.events:
@@ -160,6 +172,26 @@ class Replica(Joining):
             self._advance(origin, now)
         for entry in message.others:
             self._on_entry(sender, entry, now)
+        if not message.answer:
+            self._help(sender, message, now)
+
+    def _help(self, sender: str, message: Announce | Hello, now: float) -> None:
+        """Tells a node, it alone, what is known here of origins that it does not hear."""
+        known: dict[str, dict[int, int]] = {name: {} for name in message.unknown}
+        for entry in message.others:
+            known.setdefault(entry.origin, {})[entry.incarnation] = entry.last
+        known.pop(self.me, None)
+        # Of an origin with two lives it tells because one has just ended.
+        self._relaying.told(sender, (name for name, lives in known.items() if len(lives) < 2))
+        told = []
+        for name, lives in known.items():
+            more = better(self.origins.get(name), lives)
+            newest = max(lives.items(), default=(0, 0))
+            turn, others = int(now / self.period), len(self._announced_at)
+            if more and name != sender and self._relaying.answers(sender, name, newest, others, turn):
+                told += more
+        if told and self.incarnation:
+            self._out.append(Send(self._announce(told, answer=True), sender))
 
     def _on_entry(self, sender: str, entry: Entry, now: float) -> None:
         """What ``sender`` holds of an origin that it does not hear (or of a life just ended)."""
@@ -184,20 +216,14 @@ class Replica(Joining):
         life.learn(entry.last, now)
         if origin.fresh:
             self._meet(origin, life, entry.first - 1, life.sequence(entry.first - 1), now)
-        elif life.accepted > entry.last and not self.liveness.hears(entry.origin, now, self.period):
-            self._answer_entry(sender, life, now)
         self._advance(origin, now)
-
-    def _answer_entry(self, sender: str, life: Life, now: float) -> None:
-        """The announcer knows less of it than this node: say so, to it alone."""
-        entry = Entry(life.origin, life.incarnation, life.first_held, life.accepted)
-        self._out.append(Send(self._announce([entry]), sender))
 
     def _on_hello(self, sender: str, message: Hello, now: float) -> None:
         self._settled.discard(sender)
         if self.incarnation:
             others = self._others(now) + entries(self.origins.get(message.name))
-            self._out.append(Send(self._announce(others), sender))
+            self._out.append(Send(self._announce(others, answer=True), sender))
+        self._help(sender, message, now)
 
     def _on_goodbye(self, sender: str, message: Goodbye, now: float) -> None:
         if sender != message.name:
@@ -217,7 +243,8 @@ class Replica(Joining):
         if message.origin != self.me or message.incarnation != self.incarnation:
             known = self.origins.get(message.origin)
             life = known.get(message.incarnation) if known else None
-        for part in self._repair.answer(message, life, now):
+        hears = self.liveness.hears(message.origin, now, self.period, message.incarnation)
+        for part in self._repair.answer(message, life, now, hears=hears):
             self._out.append(Send(part, sender))
 
     def _on_fill(self, sender: str, message: Fill, now: float) -> None:
@@ -231,10 +258,12 @@ class Replica(Joining):
                 self._take(life, seq, age, body, now)
                 self.counters["events_filled"] += 1
         if self._repair.denial(message, life):
-            life.denied.add(sender)
+            life.deny(sender, waiting=message.waiting)
         self._advance(origin, now)
         if life.accepted > before:
             life.asked_at = float("-inf")  # it goes on: ask for the next range at once
+        if not self.liveness.hears(origin.name, now, self.period):
+            self._pass_on(sender, life, before, now)
 
     def _on_ask_section(self, sender: str, message: AskSection, now: float) -> None:
         origin = self.origins.get(message.origin)

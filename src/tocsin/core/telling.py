@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from math import isfinite
@@ -12,10 +13,12 @@ from tocsin.core.liveness import Liveness
 from tocsin.core.messages import MAX_MESSAGE_BYTES, Entry, Events, encode
 from tocsin.core.origin import Origin
 
-__all__ = ["bursts", "entries", "entries_of_silent", "measured"]
+__all__ = ["better", "bursts", "entries", "entries_of_silent", "measured", "some"]
 
 #: Measured values that are taken of one announce.
 _MOST_MEASURES: Final = 64
+#: Unknown nodes that are asked about in one message.
+_MOST_UNKNOWN: Final = 16
 #: For so many announces after a new life was heard, the end of the old one is announced too.
 _OLD_LIFE_TOLD: Final = 3
 
@@ -46,6 +49,22 @@ def entries(origin: Origin | None) -> list[Entry]:
         for life in origin.lives.values()
         if life.incarnation <= origin.current
     ]
+
+
+def better(origin: Origin | None, known: Mapping[int, int]) -> list[Entry]:
+    """What is held here of an origin beyond what somebody knows: incarnation → last number of each life."""
+    newest = max(known, default=0)
+    return [
+        entry
+        for entry in entries(origin)
+        if entry.incarnation > newest or entry.last > known.get(entry.incarnation, entry.last)
+    ]
+
+
+def some(names: Sequence[str], after: str) -> list[str]:
+    """Some of the names, which are sorted: those after one of them, and on from the beginning."""
+    at = bisect_right(names, after)
+    return [*names[at:], *names[:at]][:_MOST_UNKNOWN]
 
 
 def entries_of_silent(
