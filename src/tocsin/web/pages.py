@@ -37,6 +37,7 @@ from tocsin.web.wording import WORDS, plain
 __all__ = ["FRAMES", "Pages", "routes"]
 
 FRAMES: Final = ("banner", "tree", "content")
+_HERE: Final = Path(__file__).parent
 #: A frame rendered at the same cursor is handed out again for so many seconds: when an event brings all
 #: viewers at once it is rendered once. Short, for measured values and lost nodes move without an event.
 _REUSE: Final = 0.5
@@ -73,7 +74,7 @@ class Pages:
         self._node = node
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
         self._templates = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "templates"),
+            loader=FileSystemLoader([_HERE / "templates", _HERE / "static"]),  # static: the icons
             autoescape=True,
             finalize=_shown,
             undefined=StrictUndefined,
@@ -100,10 +101,10 @@ class Pages:
             "layout": layout,
             "at": where.at,
             "title": f"{top.title} · {body.title}",
-            "nodes": json.dumps(snapshot.urls, separators=(",", ":")),
+            "nodes": json.dumps(self._node.feeds(), separators=(",", ":")),
             "cursor": cursor,
             "seen": seen,
-            "retain": self._node.buffer.retain if self._node.buffer is not None else "",
+            "retain": self._node.buffer.retain if self._node.buffer is not None and cursor else "",
             "frames": [
                 _Frame(
                     name,
@@ -119,9 +120,12 @@ class Pages:
         )
 
     def _position(self) -> tuple[str, str]:
-        """The cursor and, as JSON, what a reader here has been told; empty where there is no buffer."""
+        """The cursor and, as JSON, what a reader here has been told.
+
+        Empty where there is no buffer or only one of some nodes: the page goes by another node's.
+        """
         buffer = self._node.buffer
-        if buffer is None:
+        if buffer is None or self._node.settings.origins:
             return "", ""
         return str(buffer.cursor), json.dumps(buffer.seen(), separators=(",", ":"))
 

@@ -2,8 +2,8 @@
 
 Run as ``python -m tests.web.browser.node FD NAME URLS SETTINGS``: serves the listening socket FD. Besides
 what a node serves there are ``POST /test/events`` (events that "arrived", a JSON list), ``GET /test/log``
-(the requests so far), ``POST /test/clock`` (so many seconds pass, for the buffer) and ``POST /test/drop`` (the
-buffer begins a new life). With the setting ``real_pages`` the pages are those of the product.
+(the requests so far), ``POST /test/clock`` (so many seconds pass, for the buffer) and ``POST /test/drop``
+(the buffer begins a new life). With the setting ``real_pages`` the pages are those of the product.
 """
 
 from __future__ import annotations
@@ -61,6 +61,12 @@ class TestNode:
     def renew(self, life: int) -> None:
         """A new life of the buffer that holds nothing of the old one."""
         self.buffer = self._new_buffer(life)
+
+    def lapse(self, seconds: float) -> None:
+        """So much time passes for the buffer."""
+        self.passed += seconds
+        if self.buffer is not None:
+            self.buffer.prune(self.now())
 
     def _take(self, item: Arrival | Loss) -> None:
         assert self.buffer is not None
@@ -221,9 +227,7 @@ def _routes(node: TestNode) -> list[Route]:
         return JSONResponse(node.log)
 
     async def clock(request: Request) -> Response:
-        node.passed += await request.json()
-        if node.buffer is not None:
-            node.buffer.prune(node.now())
+        node.lapse(await request.json())
         return Response(status_code=204)
 
     async def drop(request: Request) -> Response:

@@ -7,6 +7,7 @@
  * whose attributes are then taken over. While the reader edits in it, it waits and says so.
  */
 import { morph, parse } from './morph.js';
+export { parse };
 
 /** @typedef {import('./monitor.js').Monitor} Monitor */
 
