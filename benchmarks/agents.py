@@ -64,7 +64,7 @@ class Agents:
             )
 
     def __enter__(self) -> Agents:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 30 + 3 * len(self.urls)
         for url in self.urls:
             while not self._ready(url):
                 if time.monotonic() > end:
@@ -89,7 +89,7 @@ class Agents:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
-            process.wait(10)
+            process.wait(10 + len(self.processes))
         self.client.close()
 
     def rails(self, node: int) -> list[str]:

@@ -68,6 +68,9 @@ class Node:
     def urls(self) -> dict[str, str]:
         return {"node1": "http://127.0.0.1:8340"}
 
+    def feeds(self) -> dict[str, str]:
+        return self.urls()
+
     def counters(self) -> dict[str, Any]:
         return {}
 

@@ -35,7 +35,7 @@ from tocsin.generators.desk import DeskOfAgent
 from tocsin.generators.registry import Registration
 from tocsin.generators.supervisor import Supervisor
 from tocsin.kept import make_buffer
-from tocsin.parts import generator_settings, make_rails, metrics, web_settings
+from tocsin.parts import feeds, generator_settings, here, make_rails, metrics, urls, web_settings
 from tocsin.server import Server, listen, notify_systemd
 from tocsin.settings import Config
 from tocsin.storage.state import State, StateFile
@@ -133,15 +133,7 @@ class Agent:
                 self.measures.forget(item.event.node)
 
     def _to_buffer(self, item: Arrival | Loss) -> None:
-        now, wall, number = self.now(), self.wall(), 0
-        if isinstance(item, Loss):
-            if self.buffer is not None:
-                self.buffer.mark(item, now, wall)
-            return
-        if self.buffer is not None:
-            number = self.buffer.append(item, now, wall)
-        if number or self.buffer is None:
-            self.recent.add(number, item.event, wall)
+        self.kept.take(item, self.recent, self.now(), self.wall())
 
     def _to_log(self, item: Arrival | Loss) -> None:
         if isinstance(item, Loss):
@@ -190,13 +182,11 @@ class Agent:
 
     def base(self, origin: str, sequence: str) -> None:
         """Nothing of ``origin`` up to and including ``sequence`` is held here."""
-        if self.buffer is not None:
-            self.buffer.base(origin, sequence)
+        self.kept.base(origin, sequence)
 
     def skip(self, origin: str, sequence: str) -> None:
         """An event of ``origin`` is no news here and gets no number."""
-        if self.buffer is not None:
-            self.buffer.skip(origin, sequence)
+        self.kept.skip(origin, sequence)
 
     def begin(self, incarnation: int, previous: str) -> None:
         """The incarnation of this life is known: it is kept before anything is published under it."""
@@ -221,8 +211,7 @@ class Agent:
         self._spawn(self._take_stock())
 
     def _started_draft(self) -> Draft:
-        here = {"url": self.config.node.url, "version": __version__, "buffer": self.buffer is not None}
-        attributes: dict[str, Any] = {**here, "started": self.wall()}
+        attributes = {**here(self.config), "started": self.wall()}
         if self._previous["incarnation"]:
             attributes["previous"] = self._previous
         words = (
@@ -278,13 +267,12 @@ class Agent:
         return self.replica.degraded()
 
     def urls(self) -> dict[str, str]:
-        """Public base URL of every node known that has a buffer."""
-        found = {self.name: self.config.node.url} if self.buffer is not None else {}
-        for node in self.board.nodes():
-            agent = self.board.own(node.subject, "agent", "agent")
-            if agent is not None and agent.attributes.get("buffer") and agent.attributes.get("url"):
-                found.setdefault(node.subject, str(agent.attributes["url"]))
-        return dict(sorted(found.items()))
+        """Public base URL of every node known."""
+        return urls(self.board, self.config)
+
+    def feeds(self) -> dict[str, str]:
+        """Public base URL of every node known whose buffer has the events of all; the living first."""
+        return feeds(self.board, self.config)
 
     def counters(self) -> Mapping[str, float | Mapping[str, float]]:
         """What the agent counts, for /metrics."""

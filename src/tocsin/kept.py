@@ -1,4 +1,8 @@
-"""The buffer of an agent and what it is kept in: memory, or a file that outlives the agent."""
+"""The buffer of an agent: whether it has one, of which nodes, and what it is kept in.
+
+In memory, or in a file that outlives the agent. Whatever it leaves out is on the board all the same, and
+the replica holds it for the other nodes.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tocsin.core.buffer import Buffer
+from tocsin.core.bus import Arrival, Loss
 from tocsin.core.cursor import buffer_id
 from tocsin.core.event import Draft
 from tocsin.core.lasting import LastingBuffer
@@ -25,6 +30,33 @@ class Kept(NamedTuple):
 
     buffer: Buffer | None
     file: LogFile | None
+    #: The nodes whose events are kept; empty: all.
+    origins: frozenset[str] = frozenset()
+
+    def of(self, origin: str) -> Buffer | None:
+        """The buffer, if it keeps the events of this origin."""
+        return None if self.origins and origin not in self.origins else self.buffer
+
+    def take(self, item: Arrival | Loss, recent: Recent, now: float, wall: str) -> None:
+        """Numbers what is kept here; everything that arrives is among the recent events for people."""
+        if isinstance(item, Loss):
+            if (buffer := self.of(item.origin)) is not None:
+                buffer.mark(item, now, wall)
+            return
+        buffer = self.of(item.event.origin)
+        number = buffer.append(item, now, wall) if buffer is not None else 0
+        if number or buffer is None:
+            recent.add(number, item.event, wall)
+
+    def base(self, origin: str, sequence: str) -> None:
+        """Nothing of ``origin`` up to and including ``sequence`` is held here."""
+        if (buffer := self.of(origin)) is not None:
+            buffer.base(origin, sequence)
+
+    def skip(self, origin: str, sequence: str) -> None:
+        """An event of ``origin`` is no news here and gets no number."""
+        if (buffer := self.of(origin)) is not None:
+            buffer.skip(origin, sequence)
 
     def revive(self, replica: Replica, recent: Recent, app: App, now: float) -> None:
         """Tells the others what was recovered; nothing of it is an arrival again."""
@@ -68,13 +100,15 @@ def make_buffer(config: Config, former_life: int, now: float) -> Kept:
     if not limits.enabled:
         return Kept(None, None)
 
+    origins = frozenset(limits.nodes)
+
     def id_of(life: int) -> str:
         return buffer_id(config.cluster.name, config.node.name, life)
 
     if limits.storage == "memory":
-        return Kept(Buffer(id_of(life), retain=limits.retain, **caps), None)
+        return Kept(Buffer(id_of(life), retain=limits.retain, **caps), None, origins)
     buffer = LastingBuffer(id_of(life), retain=limits.retain, **caps)
     directory = Path(limits.directory or config.node.state_dir)
     file = LogFile(directory, buffer, id_of=id_of, life=life, interval=limits.prune_interval)
     file.start(now)
-    return Kept(buffer, file)
+    return Kept(buffer, file, origins)

@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from tocsin import __version__
+from tocsin.core.board import Board
 from tocsin.core.publisher import Publisher
 from tocsin.forwarder.forwarder import Forwarder
 from tocsin.forwarder.rail import Rail
@@ -15,7 +17,7 @@ from tocsin.forwarder.zenoh_config import make_room
 from tocsin.settings import Config
 from tocsin.web.node import Settings
 
-__all__ = ["generator_settings", "make_rails", "metrics", "web_settings"]
+__all__ = ["feeds", "generator_settings", "here", "make_rails", "metrics", "urls", "web_settings"]
 
 Metrics: TypeAlias = Mapping[str, float | Mapping[str, float]]
 
@@ -56,7 +58,37 @@ def web_settings(config: Config) -> Settings:
         poll_interval=min(feed.poll_interval, config.buffer.retain / 4),
         poll_wait=min(20.0, config.buffer.retain / 2),
         hosts=tuple(feed.hosts),
+        origins=tuple(sorted(config.buffer.nodes)),
     )
+
+
+def here(config: Config) -> dict[str, Any]:
+    """What the agent tells the others of itself: where it serves what."""
+    buffer = config.buffer
+    told: dict[str, Any] = {"url": config.node.url, "version": __version__, "buffer": buffer.enabled}
+    return told | ({"origins": sorted(buffer.nodes)} if buffer.enabled and buffer.nodes else {})
+
+
+def urls(board: Board, config: Config) -> dict[str, str]:
+    """Public base URL of every node that has told it, this one included."""
+    found = {name: str(told["url"]) for name, told in _told(board, config).items() if told.get("url")}
+    return dict(sorted(found.items()))
+
+
+def feeds(board: Board, config: Config) -> dict[str, str]:
+    """The same of those whose buffer has the events of all nodes; those that are up first."""
+    told = _told(board, config)
+    whole = {name for name, its in told.items() if its.get("buffer") and not its.get("origins")}
+    found = {name: url for name, url in urls(board, config).items() if name in whole}
+    up = {node.subject for node in board.nodes() if node.attributes.get("state") == "up"} | {config.node.name}
+    return dict(sorted(found.items(), key=lambda item: item[0] not in up))
+
+
+def _told(board: Board, config: Config) -> dict[str, Mapping[str, Any]]:
+    """What each agent tells of itself."""
+    agents = {node.subject: board.own(node.subject, "agent", "agent") for node in board.nodes()}
+    found = {name: its.attributes for name, its in agents.items() if its is not None}
+    return found | {config.node.name: here(config)}
 
 
 def generator_settings(config: Config) -> dict[str, Any]:

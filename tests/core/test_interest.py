@@ -96,6 +96,25 @@ def test_whose_loss_concerns_a_reader(text: str, expected: bool) -> None:
     assert expected is Interests.parse(text).concerns_origin("node1")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", False),
+        ("service.*", False),
+        ("service.*@node1", True),
+        ("service.*@node1:nginx* adapter.*@node2", True),
+        ("service.*@node1 adapter.*@node3", False),
+        ("service.*@node*", False),  # node9 may come tomorrow
+        ("node.down@node1", False),  # others tell of a node
+        ("rail.*@node1", False),
+        ("*@node1", False),
+    ],
+)
+def test_whose_events_alone_are_of_interest(text: str, expected: bool) -> None:
+    """A buffer of the events of node1 and node2 is enough only for who can never want one of another."""
+    assert expected is Interests.parse(text).within({"node1", "node2"})
+
+
 def test_a_nodes_things_imply_the_node() -> None:
     """A frame that shows services of a node is also concerned when the node goes down."""
     assert "service.* node.*" == Interests.parse("service.*").with_nodes().text

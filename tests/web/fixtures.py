@@ -74,6 +74,9 @@ class WebNode:
     def urls(self) -> dict[str, str]:
         return {self.name: "http://127.0.0.1:8340"}
 
+    def feeds(self) -> dict[str, str]:
+        return self.urls()
+
     def counters(self) -> Mapping[str, float | Mapping[str, float]]:
         return {}
 

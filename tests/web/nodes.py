@@ -86,6 +86,11 @@ class Node:
         """Two nodes."""
         return self.known
 
+    def feeds(self) -> dict[str, str]:
+        """Those that keep a complete buffer."""
+        whole = self.buffer is not None and not self.settings.origins
+        return {name: url for name, url in self.known.items() if whole or name != self.name}
+
     def counters(self) -> dict[str, Any]:
         """Some of each form."""
         return {"events_published_total": float(self.last), "rail_sent_total": {'{rail="rail1"}': 3.0}}

@@ -14,6 +14,7 @@ from tocsin.core.buffer import Buffer, Gap, Page
 from tocsin.core.page import weight
 from tocsin.web import wire
 from tocsin.web.asgi import Headers, Message, Receive, Scope, Send, read_body, send_answer, send_problem
+from tocsin.web.elsewhere import check, no_buffer
 from tocsin.web.hold import Holding
 from tocsin.web.node import MAX_WAIT, Node
 from tocsin.web.problems import Problem
@@ -33,12 +34,6 @@ _MAX_ENCODED: Final = 8 << 20
 _MAX_KEY: Final = 2048
 
 _Answer = tuple[int, Sequence[tuple[bytes, bytes]], bytes]
-
-
-def no_buffer(node: Node) -> Problem:
-    """The answer of a node that keeps no buffer: it names those that do."""
-    nodes = {name: url for name, url in node.urls().items() if name != node.name}
-    return Problem("no-buffer", f"{node.name} keeps no buffer; ask one of 'nodes'", nodes=nodes)
 
 
 def not_ready(reason: str) -> Problem:
@@ -141,19 +136,20 @@ class Feed:
 
     def ready(self) -> Buffer:
         """The buffer, if there is one and its history is numbered. Raises :exc:`Problem`."""
-        buffer = self._node.buffer
-        if buffer is None:
-            raise no_buffer(self._node)
         reason = self._node.readiness()
         if reason:
             raise not_ready(reason)
+        buffer = self._node.buffer
+        if buffer is None:
+            raise no_buffer(self._node)
         return buffer
 
     def query(self, query_string: bytes) -> Query:
-        """What the query of a URL asks. Raises :exc:`Problem`."""
+        """What the query of a URL asks, if the buffer can have it. Raises :exc:`Problem`."""
         query = self._queries.get(query_string)
         if query is None:
             query = parse_query(query_string)
+            check(self._node, query.interests)
             if len(self._queries) >= _MAX_QUERIES:
                 self._queries.clear()
             if len(query_string) <= _MAX_KEY:
@@ -218,7 +214,7 @@ class Feed:
         found = self.find(buffer, query)
         cursor = (b"tocsin-cursor", str(found.cursor).encode())
         if isinstance(found, Gap):
-            problem = wire.gap_problem(buffer, self._node.name, found)
+            problem = wire.gap_problem(buffer, self._node.name, found, self._node.settings.origins)
             kind = (b"content-type", b"application/problem+json")
             return 410, [kind, cursor, (b"cache-control", b"no-store"), _NOSNIFF], problem.body()
         headers = [cursor, self._cache, _NOSNIFF]
@@ -229,7 +225,14 @@ class Feed:
         page = found
         if query.full_seen and query.seen is None:
             page = Page(found.entries, found.cursor, buffer.seen(found.cursor.number), found.more)
-        body = wire.document(buffer, self._node.name, page, self._node.degraded(), short=query.brief)
+        body = wire.document(
+            buffer,
+            self._node.name,
+            page,
+            self._node.degraded(),
+            short=query.brief,
+            origins=self._node.settings.origins,
+        )
         return 200, [_JSON, *headers], body
 
     @staticmethod
@@ -255,7 +258,9 @@ class Feed:
             document = loads(body)
         except ValueError as error:
             raise Problem("bad-request", f"the body is not JSON: {error}") from None
-        status, headers, answer = self._encode(parse_resume(document), buffer, batch=False)
+        query = parse_resume(document)
+        check(self._node, query.interests)
+        status, headers, answer = self._encode(query, buffer, batch=False)
         self.answers[_KINDS[status]] += 1
         await send_answer(send, status, [*headers, self.poll, *extra], answer)
 

@@ -50,6 +50,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     body_timeout: float = 10.0
     #: Further names by which readers may call this node, without port.
     hosts: tuple[str, ...] = ()
+    #: The nodes whose events the buffer keeps; empty: all.
+    origins: tuple[str, ...] = ()
 
 
 class Node(Protocol):
@@ -87,6 +89,9 @@ class Node(Protocol):
 
     def urls(self) -> dict[str, str]:
         """Public base URL of every node known, this one included: ``{"node1": "http://10.0.0.1:8340"}``."""
+
+    def feeds(self) -> dict[str, str]:
+        """The same of those whose buffer keeps the events of all nodes; those that are up first."""
 
     def counters(self) -> Mapping[str, float | Mapping[str, float]]:
         """What the agent counts: name, or name with labels in braces, to value."""

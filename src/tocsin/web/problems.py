@@ -28,6 +28,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "unsupported-media-type": (415, "Not in this format"),
     "unknown-host": (421, "This node is not known by that name"),
     "no-buffer": (421, "This node keeps no buffer"),
+    "partial-buffer": (421, "This node's buffer leaves out what is asked for"),
     "internal": (500, "An error of this node"),
     "not-ready": (503, "This node is not ready yet"),
 }

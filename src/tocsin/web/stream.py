@@ -65,7 +65,7 @@ async def _write(send: Send, data: bytes) -> None:
 
 def _events(buffer: Buffer, node: Node, query: Query, found: Page | Gap) -> Iterator[bytes]:
     if isinstance(found, Gap):
-        problem = wire.gap_problem(buffer, node.name, found)
+        problem = wire.gap_problem(buffer, node.name, found, node.settings.origins)
         yield b"event: gap\nid: %s\ndata: %s\n\n" % (str(found.cursor).encode(), problem.body())
         return
     encode = wire.brief if query.brief else wire.full

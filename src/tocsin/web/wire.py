@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -53,20 +53,29 @@ def weigh_brief(entry: Entry) -> int:
     return len(brief(entry)) + 1
 
 
-def window(buffer: Buffer) -> dict[str, Any]:
-    """What the buffer covers: numbers, wall times for people, seconds."""
+def window(buffer: Buffer, origins: Sequence[str] = ()) -> dict[str, Any]:
+    """What the buffer covers: numbers, wall times for people, seconds; the nodes, if it leaves out some."""
     oldest, youngest = buffer.coverage
-    return {
+    found = {
         "first": buffer.first,
         "last": buffer.last,
         "from": oldest or None,
         "to": youngest or None,
         "retain": buffer.retain,
     }
+    return found | ({"origins": origins} if origins else {})
 
 
-def document(buffer: Buffer, node: str, page: Page, degraded: Iterable[str], *, short: bool) -> bytes:
-    """The JSON of a page."""
+def document(
+    buffer: Buffer,
+    node: str,
+    page: Page,
+    degraded: Iterable[str],
+    *,
+    short: bool,
+    origins: Sequence[str] = (),
+) -> bytes:
+    """The JSON of a page. ``origins``: the nodes whose events the buffer keeps; empty: all."""
     head = _encode(
         {
             "buffer": buffer.id,
@@ -74,7 +83,7 @@ def document(buffer: Buffer, node: str, page: Page, degraded: Iterable[str], *, 
             "cursor": str(page.cursor),
             "seen": page.seen,
             "more": page.more,
-            "window": window(buffer),
+            "window": window(buffer, origins),
             "degraded": list(degraded),
         }
     )
@@ -87,7 +96,7 @@ def batch(page: Page) -> bytes:
     return b"[" + b",".join(map(full, page.entries)) + b"]"
 
 
-def gap_problem(buffer: Buffer, node: str, gap: Gap) -> Problem:
+def gap_problem(buffer: Buffer, node: str, gap: Gap, origins: Sequence[str] = ()) -> Problem:
     """The problem document of a gap."""
     return Problem(
         "gap",
@@ -96,7 +105,7 @@ def gap_problem(buffer: Buffer, node: str, gap: Gap) -> Problem:
         lost=gap.lost,
         cursor=str(gap.cursor),
         seen=gap.seen,
-        window=window(buffer),
+        window=window(buffer, origins),
         buffer=buffer.id,
         node=node,
     )
