@@ -43,6 +43,10 @@ class Log:
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
 
+    def enabled(self, level: str) -> bool:
+        """Whether anybody reads what is said at this level: ``debug``, ``info`` …"""
+        return self._logger.isEnabledFor(getattr(logging, level.upper()))
+
     def debug(self, event: str, /, **fields: object) -> None:
         """What only somebody who looks for a mistake wants to know."""
         self._log(logging.DEBUG, event, fields)

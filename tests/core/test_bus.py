@@ -24,3 +24,16 @@ def test_subscribers_are_called_in_the_order_of_subscription() -> None:
 def test_nobody_listens() -> None:
     """A bus without subscribers takes an event and nothing happens."""
     Bus().publish(Arrival(EVENT, 0))
+
+
+def test_a_burst_passes_as_a_whole() -> None:
+    """The board has folded all of a burst before the buffer numbers the first of it."""
+    bus, calls = Bus(), []
+    bursts: list[object] = []
+    for name in ("board", "buffer"):
+        bus.subscribe(lambda item, name=name: calls.append((name, item)))  # type: ignore[misc]
+    bus.subscribe_bursts(bursts.append)
+    burst = (Arrival(EVENT, 12.5), Loss("node2", "1", "3"))
+    bus.publish(*burst)
+    assert [(name, item) for name in ("board", "buffer") for item in burst] == calls
+    assert [burst] == bursts

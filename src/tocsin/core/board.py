@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from tocsin.core.event import Event
+from tocsin.core.event import Event, Payload
 
 __all__ = ["Board", "Resource", "worst"]
 
@@ -67,34 +67,31 @@ class Board:
 
     def fold(self, event: Event) -> None:
         """Takes in an event; one without a status changes nothing but the stamp."""
-        if event.kind == "node":
+        if event.type.startswith("node") and event.kind == "node":
             self._fold_node(event)
+            self._stamps[event.origin] = max(event.sequence, self._stamps.get(event.origin, ""))
         elif event.sequence > self._stamps.get(event.origin, ""):
-            section = self._sections.setdefault(event.origin, {})
-            self._fold_into(section, event)
-        if event.sequence > self._stamps.get(event.origin, ""):
             self._stamps[event.origin] = event.sequence
+            payload = event.statement()
+            if payload is not None:
+                self._fold_into(self._sections.setdefault(event.origin, {}), event, payload)
 
     def _fold_node(self, event: Event) -> None:
-        payload = event.payload()
-        name = event.subject or event.node
-        if payload.status is None:
+        payload = event.statement()
+        if payload is None:
             return
-        old = self._nodes.get(name)
-        self._nodes[name] = _folded(event, old)
+        name = event.subject or event.node
+        self._nodes[name] = _folded(event, payload, self._nodes.get(name))
         if payload.status == "gone":
             self.forget(name)
 
     @staticmethod
-    def _fold_into(section: dict[tuple[str, str, str], Resource], event: Event) -> None:
-        payload = event.payload()
-        if payload.status is None:
-            return
+    def _fold_into(section: dict[tuple[str, str, str], Resource], event: Event, payload: Payload) -> None:
         key = (event.node, event.kind, event.subject)
         if payload.status == "gone":
             section.pop(key, None)
         else:
-            section[key] = _folded(event, section.get(key))
+            section[key] = _folded(event, payload, section.get(key))
 
     def state(self, resource: Resource) -> None:
         """Sets a resource without an event: what an origin found at its very first start."""
@@ -184,8 +181,7 @@ def _health(resource: Resource) -> str:
     return str(resource.attributes.get("state", "")) if resource.subject.startswith("generator/") else ""
 
 
-def _folded(event: Event, old: Resource | None) -> Resource:
-    payload = event.payload()
+def _folded(event: Event, payload: Payload, old: Resource | None) -> Resource:
     status = payload.status if payload.status in _RANK else "unknown"
     same = old is not None and old.status == status and old.type == event.type
     return Resource(

@@ -2,20 +2,23 @@
 
 Everything on a node that wants events subscribes here. Subscribers are called in the order in which
 they subscribed, each to its end before the next: so the board, which subscribes first, shows an event
-before the buffer gives it a number (DESIGN.md section 2).
+before the buffer gives it a number (DESIGN.md section 2). What comes together is handed on together: a
+burst goes to the board as a whole, then to the buffer as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tocsin.core.event import Event
 
 __all__ = ["Arrival", "Bus", "Loss"]
 
 
-class Arrival(NamedTuple):
+class Arrival(Struct, frozen=True, gc=False):
     """An event that has arrived at this node."""
 
     event: Event
@@ -38,13 +41,22 @@ class Bus:
     """Calls every subscriber for every arrival and every loss, in order."""
 
     def __init__(self) -> None:
-        self._subscribers: list[Callable[[Arrival | Loss], None]] = []
+        self._subscribers: list[Callable[[Sequence[Arrival | Loss]], None]] = []
 
     def subscribe(self, subscriber: Callable[[Arrival | Loss], None]) -> None:
         """Adds a subscriber behind those already there. It must not block and not publish."""
+
+        def each(items: Sequence[Arrival | Loss]) -> None:
+            for item in items:
+                subscriber(item)
+
+        self.subscribe_bursts(each)
+
+    def subscribe_bursts(self, subscriber: Callable[[Sequence[Arrival | Loss]], None]) -> None:
+        """The same for one that takes what comes together in one call."""
         self._subscribers.append(subscriber)
 
-    def publish(self, item: Arrival | Loss) -> None:
-        """Hands an arrival or a loss to all subscribers."""
+    def publish(self, *items: Arrival | Loss) -> None:
+        """Hands arrivals and losses that come together to all subscribers."""
         for subscriber in self._subscribers:
-            subscriber(item)
+            subscriber(items)

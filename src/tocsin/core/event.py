@@ -68,6 +68,10 @@ class Payload(Struct, frozen=True):
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
+class _Status(Struct, frozen=True, gc=False):
+    status: str | None = None
+
+
 class Draft(Struct, frozen=True, kw_only=True):
     """An event before it has an identity. Empty ``node`` means the origin, empty ``time`` now."""
 
@@ -84,7 +88,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     extensions: dict[str, Any] = field(default_factory=dict)
 
 
-class Event(Struct, frozen=True, kw_only=True):
+class Event(Struct, frozen=True, kw_only=True, gc=False):
     """One CloudEvents 1.0 event with an identity in the cluster. See DESIGN.md section 4."""
 
     id: str
@@ -124,12 +128,41 @@ class Event(Struct, frozen=True, kw_only=True):
         except _UNREADABLE:
             return Payload()
 
+    def statement(self) -> Payload | None:
+        """The payload if it says a status; None where the event changes no resource."""
+        try:
+            if _statuses.decode(self.data).status is None:
+                return None
+        except _UNREADABLE:
+            return None
+        payload = self.payload()
+        return None if payload.status is None else payload
+
+
+class _Sealed(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="specversion", tag="1.0"
+):
+    """An event's bytes, in this order; CloudEvents: an attribute that is present must not be empty."""
+
+    id: str
+    source: str
+    type: str
+    subject: str = ""
+    time: str
+    origin: str
+    sequence: str
+    node: str
+    severity: str
+    expirytime: str = ""
+    data: Any
+
 
 #: All that msgspec raises for bytes that are not what they should be: text that is no UTF-8 and nesting
 #: without end are no DecodeError of its own.
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _events = msgspec.json.Decoder(Event)
 _payloads = msgspec.json.Decoder(Payload)
+_statuses = msgspec.json.Decoder(_Status)
 _encoder = msgspec.json.Encoder()
 
 
@@ -182,35 +215,37 @@ def seal(draft: Draft, *, cluster: str, origin: str, incarnation: int, seq: int,
     Raises :exc:`EventTooLarge` above :data:`MAX_EVENT_BYTES`.
     """
     sequence = sequence_of(incarnation, seq)
-    attributes = {
-        "specversion": "1.0",
-        "id": draft.id or sequence,
-        "source": draft.source or f"/clusters/{cluster}/nodes/{origin}",
-        "type": draft.type,
-        "subject": draft.subject,
-        "time": draft.time or time,
-        "origin": origin,
-        "sequence": sequence,
-        "node": draft.node or origin,
-        "severity": draft.severity,
-    }
-    if not draft.subject:
-        del attributes["subject"]  # CloudEvents: if present, it must not be empty
-    if draft.expirytime:
-        attributes["expirytime"] = draft.expirytime
-    body = _encoder.encode({**attributes, **draft.extensions, "data": draft.data})
+    sealed = _Sealed(
+        id=draft.id or sequence,
+        source=draft.source or f"/clusters/{cluster}/nodes/{origin}",
+        type=draft.type,
+        subject=draft.subject,
+        time=draft.time or time,
+        origin=origin,
+        sequence=sequence,
+        node=draft.node or origin,
+        severity=draft.severity,
+        expirytime=draft.expirytime,
+        data=draft.data,
+    )
+    body = _encoder.encode(sealed)
+    if draft.extensions:
+        body = body[:-1] + b"," + _encoder.encode(draft.extensions)[1:]
     if len(body) > MAX_EVENT_BYTES:
         raise EventTooLarge(len(body), MAX_EVENT_BYTES)
-    return decode(body)
+    return decode(body, sequence)
 
 
-def decode(body: bytes) -> Event:
-    """An event from its bytes, as they came from a rail or a file. Raises :exc:`CodecError`."""
+def decode(body: bytes, sequence: str = "") -> Event:
+    """An event from its bytes, as they came from a rail or a file. Raises :exc:`CodecError`.
+
+    ``sequence`` is the one that it must have, if that is known.
+    """
     try:
         event = _events.decode(body)
     except _UNREADABLE as error:
         raise CodecError(f"not an event: {error}") from None
-    if not _SEQUENCE.match(event.sequence):
+    if event.sequence != sequence and (sequence or not _SEQUENCE.match(event.sequence)):
         raise CodecError(f"not an event: sequence {event.sequence[:40]!r}")
     force_setattr(event, "body", body)
     return event

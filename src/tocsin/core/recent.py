@@ -85,7 +85,8 @@ class Recent:
         self._minutes[minute][_GRADE.get(severity, 0)] += 1
 
     def _follow(self, event: Event, at: str) -> None:
-        status = event.payload().status
+        payload = event.statement()
+        status = payload.status if payload is not None else None
         if status is None:
             return
         node = (event.subject or event.node) if event.kind == "node" else event.node

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from tocsin.core import effects as fx
 from tocsin.core.board import Board
 from tocsin.core.bus import Arrival, Bus, Loss
-from tocsin.core.event import Draft, Event
+from tocsin.core.event import Draft, Event, sequence_of
 from tocsin.core.rails import Copies, RailWatch
 from tocsin.core.replica import Replica
 from tocsin.forwarder.rail import Rail
@@ -73,10 +73,11 @@ class Forwarder:
         self.watch = RailWatch([rail.name for rail in self.rails])
         self.copies = Copies([rail.name for rail in self.rails])
         self._pending: list[Arrival] = []
+        self._sent_in_this_turn = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._next_look = 0.0
-        host.bus.subscribe(self._on_bus)
+        host.bus.subscribe_bursts(self._on_bus)
 
     def start(self) -> None:
         """Opens the rails and begins to listen; needs a running loop."""
@@ -100,14 +101,31 @@ class Forwarder:
 
     # -- what comes in -----------------------------------------------------------------
 
-    def _on_bus(self, item: Arrival | Loss) -> None:
-        # Events of one turn of the loop leave in one message; when idle that is at once.
-        if isinstance(item, Arrival) and item.event.origin == self.replica.me and self._loop is not None:
-            if item.event.incarnation != self.replica.incarnation:
-                return  # history of a former life of this node, told by a peer
-            if not self._pending:
-                self._loop.call_soon(self._flush)
-            self._pending.append(item)
+    def _on_bus(self, items: Sequence[Arrival | Loss]) -> None:
+        if self._loop is None:
+            return
+        me, life = self.replica.me, sequence_of(self.replica.incarnation, 0)[:14]
+        own = [
+            item
+            for item in items
+            # history of a former life of this node may be told by a peer
+            if isinstance(item, Arrival) and item.event.origin == me and item.event.sequence.startswith(life)
+        ]
+        if own:
+            self._pending += own
+            self._send_soon()
+
+    def _send_soon(self) -> None:
+        # The first burst in a turn of the loop leaves at once, what follows in the same turn in one message.
+        assert self._loop is not None
+        if not self._sent_in_this_turn:
+            self._sent_in_this_turn = True
+            self._loop.call_soon(self._end_turn)
+            self._flush()
+
+    def _end_turn(self) -> None:
+        self._sent_in_this_turn = False
+        self._flush()
 
     def _flush(self) -> None:
         if self._pending:
@@ -142,23 +160,33 @@ class Forwarder:
     # -- what is to be done ------------------------------------------------------------
 
     def _do(self, effects: list[fx.Effect]) -> None:
-        host = self._host
+        delivered: list[Arrival] = []
         for effect in effects:
-            match effect:
-                case fx.Send(payload, to):
-                    for rail in self.rails:
-                        rail.send(payload, to)
-                case fx.Deliver(arrival):
-                    host.bus.publish(arrival)
-                case fx.Measured(node, values):
-                    host.measured(node, values)
-                case fx.Lose(loss):
-                    host.bus.publish(loss)
-                case fx.Publish(draft):
-                    host.publish_report(draft)
-                    self._flush()
-                case _:
-                    self._do_rarely(effect)
+            if isinstance(effect, fx.Deliver):
+                delivered.append(effect.arrival)
+                continue
+            if delivered:
+                self._host.bus.publish(*delivered)
+                delivered = []
+            self._do_other(effect)
+        if delivered:
+            self._host.bus.publish(*delivered)
+
+    def _do_other(self, effect: fx.Effect) -> None:
+        host = self._host
+        match effect:
+            case fx.Send(payload, to):
+                for rail in self.rails:
+                    rail.send(payload, to)
+            case fx.Measured(node, values):
+                host.measured(node, values)
+            case fx.Lose(loss):
+                host.bus.publish(loss)
+            case fx.Publish(draft):
+                host.publish_report(draft)
+                self._flush()
+            case _:
+                self._do_rarely(effect)
 
     def _do_rarely(self, effect: fx.Effect) -> None:
         """What concerns the board and the buffer beside their events."""
