@@ -9,6 +9,8 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
+import pytest
+
 from tests.forwarder.processes import Network, free_ports, peer_process
 from tests.forwarder.relay import Relay
 from tests.forwarder.suite import End, meet, until
@@ -21,7 +23,8 @@ class _Pair:
     """Two nodes on one rail; node 1 dials node 2 through a relay."""
 
     def __init__(self, name: str, relay: Relay, ports: list[int]) -> None:
-        one, two = (f"tcp/127.0.0.1:{port}" for port in ports)
+        # The higher address, so that it is node 1 that dials.
+        one, two = (f"tcp/127.0.0.{number}:{port}" for number, port in zip((2, 1), ports, strict=True))
         self.relay = relay
         self.b = End(ZenohRail(name, cluster="test", node="node2", listen=two))
         self._dialler = ZenohRail(name, cluster="test", node="node1", listen=one, connect=[relay.endpoint])
@@ -138,9 +141,10 @@ async def test_a_peer_that_takes_nothing_but_seems_alive() -> None:
 
 
 async def test_an_engine_that_does_not_close_is_left_behind(
-    peer_process: tuple[Network, subprocess.Popen[bytes]],
+    peer_process: tuple[Network, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The close hangs on a frozen peer: it is left to its thread and counted, and a new one opens."""
+    monkeypatch.setattr("tocsin.forwarder.zenoh.close_at_once", len)
     network, process = peer_process
     rail = network.rail("node1")
     a = End(rail)

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.forwarder.processes import Network, peer_process
+from tests.forwarder.processes import Network, free_ports, peer_process
 from tests.forwarder.suite import End, RailSuite, meet, until
 from tocsin.core.errors import RailError
 from tocsin.forwarder.zenoh import ZenohRail, left_behind
@@ -90,25 +90,70 @@ async def test_an_unknown_host_among_the_peers_disturbs_nobody() -> None:
 
 @pytest.mark.parametrize("accepting", [False, True])
 async def test_a_peer_that_does_not_dial_back_is_dialled_until_it_is_there(accepting: bool) -> None:
-    """Refused, or taken and hung up on as by a process that is just ending: the rail tries again later."""
-    network = Network("node1", "node2")
+    """Refused, or taken and hung up on as by a process that is just ending: the rail tries again soon."""
+    port = free_ports(1)[0]
+    two = f"tcp/127.0.0.1:{port}"
     dialled = asyncio.Event()
 
     def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         dialled.set()
         writer.transport.abort()
 
-    port = int(network.endpoints["node2"].rpartition(":")[2]) if accepting else 0
-    server = await asyncio.start_server(hang_up, "127.0.0.1", port)
-    a = End(network.rail("node1"))
+    server = await asyncio.start_server(hang_up, "127.0.0.1", port if accepting else 0)
+    a = End(ZenohRail("rail1", cluster="test", node="node1", listen="tcp/127.0.0.2:0", connect=[two]))
     await until(lambda: dialled.is_set() if accepting else a.rail.stats().up)
     server.close()
     await server.wait_closed()
-    b = End(ZenohRail("rail1", cluster="test", node="node2", listen=network.endpoints["node2"]))
-    now = asyncio.get_running_loop().time()
-    a.rail.look([], [], now, 1.0)
-    a.rail.look([], [], now + 11, 1.0)
+    await asyncio.sleep(1)
+    b = End(ZenohRail("rail1", cluster="test", node="node2", listen=two))
     await meet(a, b)
+    assert (1, 1) == (a.rail.stats().opened, len(a.rail.stats().links))
+    await a.rail.close()
+    await b.rail.close()
+
+
+async def looked_at(*ends: End) -> None:
+    """Has rails look as an agent does."""
+    while True:
+        for end in ends:
+            end.rail.look([], [], time.monotonic(), 1.0)
+        await asyncio.sleep(0.05)
+
+
+async def test_who_should_dial_and_does_not_is_dialled() -> None:
+    """Node 1 is to be dialled by node 2, which does not know it: soon it dials itself, and goes on to."""
+    one, two = (f"tcp/127.0.0.{number}:{free_ports(1)[0]}" for number in (1, 2))
+    a = End(ZenohRail("rail1", cluster="test", node="node1", listen=one, connect=[two]))
+    b = End(ZenohRail("rail1", cluster="test", node="node2", listen=two))
+    looking = asyncio.create_task(looked_at(a))
+    async with asyncio.timeout(20):
+        await meet(a, b)
+    assert 2 == a.rail.stats().opened
+    await b.rail.close()
+    await until(lambda: not a.rail.stats().peers)
+    again = End(b.rail)
+    await meet(a, again)
+    assert 2 == a.rail.stats().opened
+    looking.cancel()
+    await a.rail.close()
+    await b.rail.close()
+
+
+async def test_of_two_that_know_each_other_one_dials() -> None:
+    """The lists of both have both: there is one link, and no rail is opened twice."""
+    network = Network("node1", "node2")
+    a, b = End(network.rail("node1")), End(network.rail("node2"))
+    looking = asyncio.create_task(looked_at(a, b))
+    await meet(a, b)
+    await asyncio.sleep(6)
+    for end in (a, b):
+        stats = end.rail.stats()
+        assert (1, 1, 0) == (stats.opened, stats.peers, stats.reopened)
+    dialled = [
+        link for end in (a, b) for link in end.rail.stats().links if link in network.endpoints.values()
+    ]
+    assert 1 == len(dialled)
+    looking.cancel()
     await a.rail.close()
     await b.rail.close()
 
@@ -148,13 +193,17 @@ async def test_a_frozen_peer_delays_nobody(
     assert 1.5 > time.monotonic() - start
 
 
+@pytest.mark.parametrize("lingers", [False, True])
 async def test_a_close_does_not_wait_for_a_peer_that_froze_just_now(
-    peer_process: tuple[Network, subprocess.Popen[bytes]],
+    peer_process: tuple[Network, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch, lingers: bool
 ) -> None:
-    """The engine waits for a frozen peer to take what is queued; the rail leaves it behind and says so."""
+    """The engine ends at once; where it waits for the peer it is left behind, and that is said."""
+    if lingers:
+        monkeypatch.setattr("tocsin.forwarder.zenoh.close_at_once", len)
     network, process = peer_process
     a = End(network.rail("node1"))
     await a.hears("node2")
+    await asyncio.sleep(0.5)
     os.kill(process.pid, signal.SIGSTOP)
     for _ in range(300):
         a.rail.send(bytes(60_000))
@@ -162,7 +211,7 @@ async def test_a_close_does_not_wait_for_a_peer_that_froze_just_now(
     start = time.monotonic()
     await a.rail.close()
     assert 1.5 > time.monotonic() - start
-    assert left_behind()
+    assert lingers == left_behind()
     process.kill()
     await until(lambda: not left_behind())
 

@@ -18,7 +18,16 @@ from typing import Final, NamedTuple
 from tocsin.core.echoes import Echoes
 from tocsin.forwarder.rail import Deliver, RailStats
 
-__all__ = ["MAX_QUEUED_BYTES", "MAX_QUEUED_MESSAGES", "Inbox", "Outbox", "Parcel", "Tally", "hand_over"]
+__all__ = [
+    "MAX_QUEUED_BYTES",
+    "MAX_QUEUED_MESSAGES",
+    "Inbox",
+    "Outbox",
+    "Parcel",
+    "Tally",
+    "hand_over",
+    "in_thread",
+]
 
 #: For each direction of each rail: several seconds of the largest flood that a node can digest.
 MAX_QUEUED_MESSAGES: Final = 8192
@@ -83,6 +92,27 @@ def hand_over(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> 
     except RuntimeError:
         return False
     return True
+
+
+async def in_thread(work: Callable[[], str], busy: set[object]) -> str:
+    """What ``work`` returns; empty if it fails. ``busy`` holds something for as long as it takes.
+
+    Nobody who ends waits for its thread, unlike for one of the loop's executor.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[str] = loop.create_future()
+
+    def run() -> None:
+        found = ""
+        try:
+            found = work()
+        finally:
+            busy.discard(done)
+            hand_over(loop, lambda: None if done.done() else done.set_result(found))
+
+    busy.add(done)
+    threading.Thread(target=run, name=in_thread.__name__, daemon=True).start()
+    return await done
 
 
 class Inbox:

@@ -26,8 +26,10 @@ import zenoh
 
 from tocsin.core.echoes import Echo, Echoes
 from tocsin.core.errors import CodecError, RailError
-from tocsin.forwarder.crossing import Inbox, Outbox, Parcel, Tally, hand_over
+from tocsin.forwarder.crossing import Inbox, Outbox, Parcel, Tally, hand_over, in_thread
+from tocsin.forwarder.dialling import Lookout, listening, lower_half
 from tocsin.forwarder.rail import MAX_MESSAGE_BYTES, Deliver, RailStats, check_name
+from tocsin.forwarder.sockets import close_at_once
 from tocsin.forwarder.zenoh_config import configuration, sentence
 
 __all__ = ["ZenohRail", "left_behind"]
@@ -37,11 +39,8 @@ _log = logging.getLogger(__name__)
 #: Pause between two attempts to open the session: the first, and the longest; seconds.
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 1.0
-#: How often an idle rail looks whether its session is still open, seconds.
-_LOOK: Final = 1.0
-#: A rail that has not met a living peer for so long dials again, in seconds; doubling up to the last.
-_PATIENCE_FIRST: Final = 10.0
-_PATIENCE_MOST: Final = 600.0
+#: How often an idle rail looks whether its session is still open and has new links, seconds.
+_LOOK: Final = 0.25
 #: Closing: for what is still queued, and for all of it (the engine's own close may take 10 s), seconds.
 _FLUSH_TIME: Final = 0.4
 _CLOSE_TIME: Final = 1.0
@@ -50,8 +49,8 @@ _LEFT: Final = "%s: the engine did not close within %g s; left behind"
 _MAX_ECHOES: Final = 4096
 
 
-#: Rails whose engine has not finished closing; written by their threads, too.
-_behind: set[_Life] = set()
+#: Threads whose engine has not finished closing; written by them, too.
+_behind: set[object] = set()
 
 
 def left_behind() -> bool:
@@ -83,7 +82,9 @@ class ZenohRail:
         mode: str = "peer",
     ) -> None:
         self._name, self._mode, self._listen, self._connect = name, mode, listen, tuple(connect)
-        self._config = configuration(name, listen, self._connect, mode)
+        configuration(name, listen, self._connect, mode)  # says what is wrong with them
+        # A router that finds out too late that it has to dial would cut off all its clients.
+        self._await(lower_half(listen, self._connect) if mode == "peer" else frozenset())
         where = f"a link to {' or '.join(self._connect)}" if mode == "client" else listen
         self._place = _Place(
             name, where, f"tocsin/{check_name(cluster, 'cluster')}", check_name(node, "node")
@@ -92,9 +93,7 @@ class ZenohRail:
         self._life: _Life | None = None
         self._inbox: Inbox | None = None
         self._reason = "not started"
-        self._looked_at: _Life | None = None
-        self._looked_since = 0.0
-        self._patience = _PATIENCE_FIRST
+        self._asking: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -125,28 +124,29 @@ class ZenohRail:
             life.ask(peer, number)
         if hanging := echoes.hanging(awake, now):
             self._reopen(life, f"{self._name} hangs: no echo of {', '.join(hanging[:5])}; opening it again")
-        elif never := self._never_met(life, living, now):
-            self._patience = min(2 * self._patience, _PATIENCE_MOST)
-            self._reopen(life, f"{self._name} has not met {', '.join(never[:5])} yet; dialling again")
+        elif self._asking is None and (due := self._lookout.due(life.links.copy(), now)):
+            self._asking = asyncio.create_task(self._ask(life, due))
 
-    def _never_met(self, life: _Life, living: Iterable[str], now: float) -> list[str]:
-        """Peers that live and were never heard in this session: it dials each once, which may be too early.
+    def _await(self, peers: frozenset[str]) -> None:
+        """Leaves it to these peers to dial this node."""
+        self._awaited = peers
+        self._lookout = Lookout(self._listen, self._connect, peers)
+        self._config = configuration(self._name, self._listen, self._connect, self._mode, awaited=peers)
 
-        A link that was there and was lost the engine dials again by itself.
-        """
-        if self._looked_at is not life:
-            self._looked_at, self._looked_since = life, now
-        if now - self._looked_since < self._patience:
-            return []
-        heard = self._tally.heard
-        # Who is missing behind a router is not dialled from here, and a router itself goes on dialling.
-        direct = self._mode == "peer"
-        never = [peer for peer in living if direct and heard.get(peer, 0.0) < self._looked_since]
-        if not never and self._connect and not life.links and self._mode != "router":
-            never = ["any peer" if direct else "any router"]
-        if not never:
-            self._patience = _PATIENCE_FIRST
-        return never
+    async def _ask(self, life: _Life, endpoints: list[str]) -> None:
+        """Finds out who of the awaited peers is there and does not dial this node, and dials those."""
+        sessions = dict.fromkeys(endpoints, "")
+        try:
+            for text in await listening(self._listen, endpoints):
+                sessions[text] = await in_thread(
+                    partial(_who_answers, self._name, self._listen, text), _behind
+                )
+        finally:
+            self._asking = None
+        found = self._lookout.answered(sessions, life.links.copy(), time.monotonic())
+        if found and self._life is life:
+            self._await(self._awaited.difference(found))
+            self._reopen(life, f"{self._name}: {', '.join(found[:5])} does not dial this node; dialling it")
 
     def _reopen(self, life: _Life, why: str) -> None:
         # The old session is closed by its own thread, which may take 10 s; the new one does not wait for
@@ -169,6 +169,8 @@ class ZenohRail:
     async def close(self) -> None:
         """Sends what is queued and closes, in a second at most; what then still hangs is left behind."""
         life, self._life = self._life, None
+        if self._asking is not None:
+            self._asking.cancel()
         if life is None:
             return
         self._reason = "closed"
@@ -232,6 +234,8 @@ class _Life:
         #: (peer, its address); written by the engine's threads. Two nodes that dial each other at the same
         #: instant have two links.
         self.links: set[tuple[str, str]] = set()
+        #: (this end, the other end) of those that are new; written by the engine's threads.
+        self._fresh: deque[tuple[str, str]] = deque()
         # A daemon: a hanging engine must not keep the process alive.
         threading.Thread(target=self._run, name=place.name, daemon=True).start()
 
@@ -327,6 +331,8 @@ class _Life:
         # message within a millisecond does not get it, and delays nobody.
         to_all = session.declare_publisher(self._place.to(None), congestion_control=_DROP)
         while not session.is_closed():
+            if self._fresh:
+                close_at_once({self._fresh.popleft() for _ in range(len(self._fresh))})
             try:
                 parcel = self._outbox.get(_LOOK)
             except queue.Empty:
@@ -374,6 +380,16 @@ class _Life:
     def _link_changed(self, event: zenoh.LinkEvent) -> None:
         change = self.links.add if event.kind == zenoh.SampleKind.PUT else self.links.discard
         change((str(event.link.zid), event.link.dst))
+        if event.kind == zenoh.SampleKind.PUT:
+            self._fresh.append((event.link.src, event.link.dst))
+
+
+def _who_answers(name: str, own: str, endpoint: str) -> str:
+    """The engine's name of the session at an endpoint; empty if none answers. Takes 1.5 s at most."""
+    config = configuration(name, own, [endpoint], "client")
+    with contextlib.suppress(zenoh.ZError), zenoh.open(zenoh.Config.from_json5(config)) as session:
+        return "".join(str(zid) for zid in session.info.peers_zid() + session.info.routers_zid())
+    return ""
 
 
 _DROP: Final = zenoh.CongestionControl.DROP

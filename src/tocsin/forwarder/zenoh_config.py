@@ -9,7 +9,7 @@ import ipaddress
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from tocsin.core.errors import RailError
@@ -20,10 +20,12 @@ __all__ = ["configuration", "make_room", "sentence"]
 
 #: A silent peer is given up after this: milliseconds.
 _LEASE: Final = 2000
-#: A peer that does not answer is dialled again after this: milliseconds. Not longer: after a cut the next
-#: attempt must not wait for TCP, which repeats itself after 1, 3, 7 … seconds. Measured: back 0.3 to 1.8 s
-#: after the heal; with 2000 up to 3.3 s.
-_DIAL: Final = 1000
+#: An attempt to dial lasts so long at most: milliseconds. TCP repeats itself after 1 s and then, with older
+#: kernels, after 3, 7 … s: a longer attempt would miss the heal, a shorter one a slow network.
+_DIAL: Final = 1500
+#: Between two attempts, milliseconds: the first pause, and the longest. For ever: one attempt in 2 s for each
+#: peer that is gone.
+_PAUSE: Final = (250, 500)
 #: Receive threads: at least, and at most. One costs 13 kB.
 _THREADS: Final = (32, 1024)
 _WHAT_TO_DO: Final = {
@@ -45,17 +47,19 @@ def make_room(links: int) -> None:
 
     To be called before the first rail is started. What an operator has set as ``ZENOH_RUNTIME`` stays.
     Measured with 19 peers and one of two rails dead for all: with 2, 16 or 32 threads the other rail stalls
-    for 5 s, with two for each link never (docs/rails.md): nodes that dial each other at the same instant
-    have two links.
+    for 5 s, with two for each link never (docs/rails.md); and nodes that dial each other have two links.
     """
     if not _OPERATORS_OWN:
         least, most = _THREADS
         os.environ["ZENOH_RUNTIME"] = f"(rx: (worker_threads: {min(most, max(least, 2 * links))}))"
 
 
-def configuration(name: str, listen: str, connect: Iterable[str], mode: str = "peer") -> str:
+def configuration(
+    name: str, listen: str, connect: Iterable[str], mode: str = "peer", *, awaited: Collection[str] = ()
+) -> str:
     """The engine's configuration; ``mode`` is ``peer``, ``client`` or ``router`` (docs/scale.md).
 
+    ``awaited``: those of ``connect`` that are left to dial this node (:mod:`tocsin.forwarder.dialling`).
     A client does not listen; where ``listen`` is not empty it is the address from which it dials.
     Raises :exc:`RailError` for an endpoint that cannot be read.
     """
@@ -66,7 +70,11 @@ def configuration(name: str, listen: str, connect: Iterable[str], mode: str = "p
         raise RailError(f"{name}: {error}") from None
     # The same list on every node is convenient, so a node's own address may be in it.
     others = {text: peer for text, peer in peers.items() if own is None or peer.address != own.address}
-    dialled = [text if own is None else _bound(text, peer, own) for text, peer in others.items()]
+    dialled = [
+        text if own is None else _bound(text, peer, own)
+        for text, peer in others.items()
+        if text not in awaited
+    ]
     protocols = {end.protocol for end in (own, *peers.values()) if end is not None}
     return json.dumps(
         {
@@ -78,10 +86,15 @@ def configuration(name: str, listen: str, connect: Iterable[str], mode: str = "p
             },
             "connect": {
                 "endpoints": dialled,
-                # A router goes on dialling: to open its session again would cut off all its clients.
-                "timeout_ms": -1 if mode == "router" else 0,
+                # Without end, in the background. 0 would mean: once, and never again if that fails; so for
+                # a client, whose open would not return otherwise: the rail's thread opens it again.
+                "timeout_ms": 0 if mode == "client" else -1,
                 "exit_on_failure": False,
-                "retry": {"period_init_ms": 250, "period_max_ms": 1000, "period_increase_factor": 2},
+                "retry": {
+                    "period_init_ms": _PAUSE[0],
+                    "period_max_ms": _PAUSE[1],
+                    "period_increase_factor": 2,
+                },
             },
             "open": {"return_conditions": {"connect_scouted": False, "declares": False}},
             "scouting": {"multicast": {"enabled": False}, "gossip": {"enabled": False}},
