@@ -109,7 +109,7 @@ async def test_refresh_keeps_selection_and_scroll(agents: Cluster) -> None:
         emit(agents.url(), "job.done", f"j{number:02}", "ok", summary="done")
     app = Top([agents.url()])
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.live.cluster and len(app.live.cluster.of("")) >= 30)
+        await until(pilot, lambda: app.live.cluster and len(app.live.cluster.known.of("")) >= 30)
         navigation = app.navigation
         await pilot.press("end", "enter")
         await until(pilot, lambda: len(subjects(app)) >= 30)

@@ -10,6 +10,7 @@ import pytest
 from tocsin.core.board import Resource
 from tocsin.core.errors import CodecError
 from tocsin.core.follow import Gap
+from tocsin.core.verdict import span
 from tocsin.monitor.tui import sheets
 from tocsin.monitor.tui.looks import Looks
 from tocsin.monitor.tui.model import (
@@ -18,7 +19,6 @@ from tocsin.monitor.tui.model import (
     Scope,
     changes_board,
     read_board,
-    span,
     tree,
     verdict,
 )

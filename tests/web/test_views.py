@@ -69,6 +69,17 @@ def test_a_node_that_never_came_is_missing_not_absent():
     assert shown.says[0][0] == "node9 has not been heard yet"
 
 
+def test_a_node_that_others_hear_is_not_said_to_be_silent():
+    """Where only the direct path is missing the page says that, not that the node does not answer."""
+    node = WebNode()
+    attributes = {"state": "suspect", "path": "indirect"}
+    node.say("node.suspect", "node2", "warning", "no direct path", attributes)
+    (problem,) = [p for p in problems(take(node)) if p.kind == "node"]
+
+    assert "no direct path" in problem.title
+    assert "does not answer" not in problem.title
+
+
 def test_what_nobody_observes_is_not_fine():
     """Where no generator observes a kind its tile is unknown, and the whole is not called fine."""
     node = WebNode()
@@ -273,7 +284,6 @@ def test_words():
         "",
         "",
     ]
-    assert [wording.span(s) for s in (-5, 59.9, 60, 3600, 172_800)] == ["0 s", "59 s", "1 min", "1 h", "2 d"]
     assert [wording.bits(b) for b in (None, 1000, 1e6, 1e8)] == ["", "0.01", "8.0", "800"]
     assert wording.said("eth1 is down (switched off)", "eth1") == ("is down", "switched off")
     assert wording.said("x failed: exit 1 (3 restarts)", "x") == ("failed", "exit 1 (3 restarts)")

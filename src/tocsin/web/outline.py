@@ -11,6 +11,7 @@ from markupsafe import Markup
 from msgspec import Struct
 
 from tocsin.core.board import Resource
+from tocsin.core.verdict import VERDICTS, WORDS, status_of, worst_of
 from tocsin.web import charts
 from tocsin.web.views import (
     SUBSYSTEMS,
@@ -20,20 +21,13 @@ from tocsin.web.views import (
     Subsystem,
     age,
     interests_of,
-    is_consequence,
-    status_of,
-    troubled,
-    worst_of,
 )
-from tocsin.web.wording import WORDS, headline, node_path, slug, state_of, text_of
+from tocsin.web.wording import headline, node_path, slug, state_of, text_of
 
-__all__ = ["Banner", "Branch", "Leaf", "Tile", "Tree", "banner", "tree", "unobserved"]
+__all__ = ["Banner", "Branch", "Leaf", "Tile", "Tree", "banner", "tree"]
 
-#: Kinds that need no generator.
-_ALWAYS: Final = frozenset({"", "node", "agent", "rail"})
 #: Subsystems that are shown only where there is anything of them: a node alone has no rails.
 _SELDOM: Final = frozenset({"/rails", "/other"})
-_VERDICTS: Final = {"failed": "Degraded", "warning": "Warning", "unknown": "Unknown", "ok": "Fine"}
 
 
 class Tile(Struct, frozen=True):
@@ -66,10 +60,9 @@ class Banner(Struct, frozen=True):
 
 def banner(snapshot: Snapshot) -> Banner:
     """The verdict is the worst of all that is known."""
-    bad = troubled(snapshot)
-    dark = any(_observed(snapshot, s.kind) == "" for s in SUBSYSTEMS if s.kind not in _ALWAYS)
-    state = worst_of(bad) if bad else "unknown" if dark or not snapshot.resources else "ok"
-    verdict = _VERDICTS[state]
+    bad = snapshot.known.troubled()
+    state = snapshot.known.status(s.kind for s in SUBSYSTEMS)
+    verdict = VERDICTS[state]
     count = sum(status_of(r) == state for r in bad)
     return Banner(
         cluster=snapshot.cluster,
@@ -103,11 +96,11 @@ def _tile(snapshot: Snapshot, subsystem: Subsystem) -> Tile:
     found = snapshot.of(subsystem.kind)
     counts = counted(found)
     status = worst_of(found)
-    blind = unobserved(snapshot, subsystem.kind)
+    blind = snapshot.known.unobserved(subsystem.kind)
     good = sum(r.attributes.get("state") == "up" for r in found) if subsystem.kind == "node" else counts["ok"]
     n, of = str(good), f"of {len(found)} {subsystem.good}"
     if not found:
-        said = _observed(snapshot, subsystem.kind)
+        said = snapshot.known.observed(subsystem.kind)
         n, of = "–", said or "not observed"
         status = "ok" if said == "none" else "unknown"
     elif blind and status == "ok":
@@ -123,21 +116,6 @@ def _tile(snapshot: Snapshot, subsystem: Subsystem) -> Tile:
         bad=0 if status == "ok" else counts[status],
         bar=charts.share(counts),
     )
-
-
-def _observed(snapshot: Snapshot, kind: str) -> str:
-    """``none`` or ``switched off`` where that is why there are no resources of a kind; else empty."""
-    if kind in _ALWAYS or snapshot.of(kind):
-        return "none"
-    health = [r for r in snapshot.of("agent") if kind in (r.attributes.get("kinds") or ())]
-    if any(r.attributes.get("state") in ("running", "degraded") for r in health):
-        return "none"
-    return "switched off" if any(r.attributes.get("state") == "disabled" for r in health) else ""
-
-
-def unobserved(snapshot: Snapshot, kind: str) -> list[str]:
-    """The nodes on which no generator observes resources of a kind now."""
-    return sorted(node for node, what in snapshot.blind if what == kind)
 
 
 # -- tree --------------------------------------------------------------------------------------------
@@ -190,7 +168,7 @@ def _branch(snapshot: Snapshot, subsystem: Subsystem, path: str, at: str) -> Bra
     found = snapshot.of(subsystem.kind)
     status = worst_of(found)
     count = str(len(found) if status == "ok" else counted(found)[status])
-    if not _observed(snapshot, subsystem.kind):
+    if not snapshot.known.observed(subsystem.kind):
         status, count = "unknown", ""
     name = slug("n", subsystem.path[1:])
     plain = path == subsystem.path and "node=" not in at
@@ -219,7 +197,7 @@ def _branch(snapshot: Snapshot, subsystem: Subsystem, path: str, at: str) -> Bra
 def _leaf(snapshot: Snapshot, subsystem: Subsystem, node: Resource, at: str) -> Leaf:
     name = node.subject
     if subsystem.kind == "node":
-        own = [r for r in snapshot.resources if r.node == name and not is_consequence(snapshot, r)]
+        own = [r for r in snapshot.resources if r.node == name and not snapshot.known.is_consequence(r)]
         status, word, href = worst_of([node, *own]), state_of(node), node_path(name)
         here = at.partition("?")[0] == href
         if status != node.status:  # a sign that says more than "Up" needs a word that does

@@ -28,11 +28,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tocsin.core.event import SEVERITIES
+from tocsin.core.verdict import WORDS
 from tocsin.web.content import Address, Content, address, content
 from tocsin.web.node import Node
 from tocsin.web.outline import Banner, banner, tree
 from tocsin.web.views import SUBSYSTEMS, Snapshot, take
-from tocsin.web.wording import WORDS, plain
+from tocsin.web.wording import plain
 
 __all__ = ["FRAMES", "Pages", "routes"]
 

@@ -10,22 +10,17 @@ from msgspec import Struct
 
 from tocsin.core.board import Resource
 from tocsin.core.recent import HISTORY
+from tocsin.core.verdict import RANK, WORDS, status_of, wall_seconds, worst_of
 from tocsin.web import charts
-from tocsin.web.outline import unobserved
 from tocsin.web.views import (
-    RANK,
     Age,
     Mark,
     Snapshot,
     age,
-    is_consequence,
     mark,
     path_of,
-    status_of,
-    troubled,
-    worst_of,
 )
-from tocsin.web.wording import WORDS, bits, node_path, percent, size, slug, state_of, text_of, wall_seconds
+from tocsin.web.wording import bits, node_path, percent, size, slug, state_of, text_of
 
 __all__ = [
     "Cell",
@@ -130,7 +125,9 @@ def _node_mark(snapshot: Snapshot, node: Resource) -> Mark:
     own = mark(node)
     if own.status != "ok":
         return own
-    bad = troubled(snapshot, [r for r in snapshot.resources if r.node == node.subject and r.kind != "node"])
+    bad = snapshot.known.troubled(
+        [r for r in snapshot.resources if r.node == node.subject and r.kind != "node"]
+    )
     if not bad:
         return own
     worst = bad[0]
@@ -355,15 +352,15 @@ def matrix(snapshot: Snapshot, found: Iterable[Resource]) -> Matrix:
     services: dict[str, dict[str, Resource]] = {}
     for r in found:
         services.setdefault(r.subject, {})[r.node] = r
-    blind = unobserved(snapshot, "service")
+    blind = snapshot.known.unobserved("service")
     empty = f"Services are not observed on {', '.join(blind)}." if blind else "No service is known."
     rows = tuple(_matrix_row(snapshot, name, services[name], names) for name in sorted(services))
     return Matrix(tuple(names), tuple(snapshot.away(n) for n in names), rows, empty)
 
 
 def _matrix_row(snapshot: Snapshot, name: str, at: dict[str, Resource], names: Sequence[str]) -> MatrixRow:
-    known = [r for r in at.values() if not is_consequence(snapshot, r)]
-    bad = troubled(snapshot, known)
+    known = [r for r in at.values() if not snapshot.known.is_consequence(r)]
+    bad = snapshot.known.troubled(known)
     says = f"{bad[0].node}: {bad[0].summary.removeprefix(name).strip()}" if bad else ""
     if not says:
         says = next((text_of(r.attributes.get("description"), 120) for r in at.values()), "")

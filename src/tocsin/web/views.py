@@ -16,25 +16,22 @@ from msgspec import Struct
 from tocsin.core.board import Resource
 from tocsin.core.measures import Measures
 from tocsin.core.recent import Recent, Recorded
+from tocsin.core.verdict import WORDS, Known, know, span, status_of, wall_seconds
 from tocsin.web.wording import (
     LABELS,
-    WORDS,
     clock,
     headline,
     link_of,
     node_path,
     slug,
-    span,
     state_of,
     text_of,
-    wall_seconds,
 )
 
 if TYPE_CHECKING:
     from tocsin.web.node import Node
 
 __all__ = [
-    "RANK",
     "SUBSYSTEMS",
     "Age",
     "EventRow",
@@ -47,20 +44,13 @@ __all__ = [
     "event_rows",
     "facts",
     "interests_of",
-    "is_consequence",
     "mark",
     "path_of",
     "problems",
     "quoted",
-    "status_of",
     "take",
-    "troubled",
-    "worst_of",
 ]
 
-#: How bad each status is.
-RANK: Final = {"failed": 3, "warning": 2, "unknown": 1, "ok": 0}
-_AWAY: Final = {"down", "left", "unknown"}
 #: Kinds that the catalogue names: the banner and the tree are interested in them from the start.
 _CATALOGUE: Final = tuple(LABELS)
 _ICON_OF_SEVERITY: Final = {"warning": "warning", "error": "failed", "critical": "failed"}
@@ -104,11 +94,8 @@ class Snapshot(Struct, frozen=True):
     measures: Measures
     degraded: tuple[str, ...]
     readiness: str
-    urls: dict[str, str]
-    #: Nodes that are not there: what they reported last is not known to be true.
-    absent: frozenset[str]
-    #: (node, kind) of which nobody observes the resources now: the generator does not run.
-    blind: frozenset[tuple[str, str]]
+    #: What follows from the resources.
+    known: Known
 
     @property
     def today(self) -> str:
@@ -117,9 +104,7 @@ class Snapshot(Struct, frozen=True):
 
     def of(self, kind: str) -> list[Resource]:
         """All resources of a kind; of ``""`` those that have no page of their own."""
-        if kind:
-            return [r for r in self.resources if r.kind == kind]
-        return [r for r in self.resources if r.kind not in _OWN_PAGE]
+        return self.known.of(kind)
 
     def nodes(self) -> list[Resource]:
         """All nodes, by name."""
@@ -127,7 +112,7 @@ class Snapshot(Struct, frozen=True):
 
     def away(self, node: str) -> bool:
         """Whether a node is not there."""
-        return node in self.absent
+        return node in self.known.absent
 
     def kinds(self) -> list[str]:
         """The kinds of the catalogue, and those that publishers brought."""
@@ -150,23 +135,8 @@ def take(node: Node) -> Snapshot:
         measures=node.measures,
         degraded=node.degraded(),
         readiness=node.readiness(),
-        urls=node.urls(),
-        absent=frozenset(
-            r.subject for r in resources if r.kind == "node" and r.attributes.get("state") in _AWAY
-        ),
-        blind=frozenset(
-            (r.node, str(kind))
-            for r in resources
-            if r.kind == "agent" and status_of(r) in ("unknown", "failed")
-            for kind in _kinds(r)
-        ),
+        known=know(resources, _OWN_PAGE),
     )
-
-
-def _kinds(agent: Resource) -> list[object]:
-    """The kinds of resources that a generator observes."""
-    kinds = agent.attributes.get("kinds")
-    return list(kinds) if isinstance(kinds, list | tuple) else []
 
 
 class Age(Struct, frozen=True):
@@ -217,19 +187,9 @@ def age(snapshot: Snapshot, iso: str) -> Age:
     return Age(iso if at is not None else "", clock(iso, snapshot.today), round(seconds, 1), span(seconds))
 
 
-def status_of(resource: Resource) -> str:
-    """Its status as pages know it: what is none of ours is unknown, never fine."""
-    return resource.status if resource.status in RANK else "unknown"
-
-
 def mark(resource: Resource) -> Mark:
     """The state of a resource."""
     return Mark(status_of(resource), state_of(resource))
-
-
-def worst_of(resources: Iterable[Resource]) -> str:
-    """The worst status; ``unknown`` is worse than ``ok``."""
-    return max((status_of(r) for r in resources), key=RANK.__getitem__, default="ok")
 
 
 def path_of(resource: Resource) -> str:
@@ -244,34 +204,17 @@ def quoted(text: str) -> str:
     return text.replace(" ", "%20").replace(",", "%2C")
 
 
-def is_consequence(snapshot: Snapshot, resource: Resource) -> bool:
-    """What is unknown only because its node or its generator is not there is no problem of its own."""
-    if resource.kind == "node" or resource.status != "unknown":
-        return False
-    return resource.node in snapshot.absent or (
-        resource.kind != "agent" and (resource.node, resource.kind) in snapshot.blind
-    )
-
-
-def troubled(snapshot: Snapshot, resources: Iterable[Resource] | None = None) -> list[Resource]:
-    """The resources that need attention: worst first, then newest."""
-    found = snapshot.resources if resources is None else resources
-    bad = [r for r in found if status_of(r) != "ok" and not is_consequence(snapshot, r)]
-    bad.sort(key=lambda r: (r.node, r.kind, r.subject))
-    bad.sort(key=lambda r: wall_seconds(r.since) or 0.0, reverse=True)
-    bad.sort(key=lambda r: RANK[status_of(r)], reverse=True)
-    return bad
-
-
 def problems(snapshot: Snapshot, resources: Iterable[Resource] | None = None) -> list[Problem]:
     """*Needs attention*: of all resources, or of some."""
-    return [_problem(snapshot, r) for r in troubled(snapshot, resources)]
+    return [_problem(snapshot, r) for r in snapshot.known.troubled(resources)]
 
 
 def _problem(snapshot: Snapshot, resource: Resource) -> Problem:
     title, detail = headline(resource)
     if resource.kind == "node" and snapshot.away(resource.subject):
-        hidden = sum(is_consequence(snapshot, r) for r in snapshot.resources if r.node == resource.subject)
+        hidden = sum(
+            snapshot.known.is_consequence(r) for r in snapshot.resources if r.node == resource.subject
+        )
         if hidden:
             detail = f"{detail}; " if detail else ""
             detail += f"{hidden} of its resources are unknown"

@@ -9,10 +9,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from tocsin.core.board import Resource
+from tocsin.core.verdict import WORDS, node_words, wall_seconds
 
 __all__ = [
     "LABELS",
-    "WORDS",
     "bits",
     "clock",
     "headline",
@@ -24,14 +24,10 @@ __all__ = [
     "said",
     "size",
     "slug",
-    "span",
     "state_of",
     "text_of",
-    "wall_seconds",
 ]
 
-#: Status → the word beside its icon.
-WORDS: Final = {"ok": "Fine", "warning": "Warning", "failed": "Failed", "unknown": "Unknown"}
 #: Kind → what one resource of it is called; other kinds are called by their own name.
 LABELS: Final = {
     "node": "Node",
@@ -46,13 +42,6 @@ LABELS: Final = {
     "config": "File",
     "log": "Log",
     "agent": "Agent",
-}
-_NODE_STATES: Final = {
-    "up": ("Up", "is up"),
-    "suspect": ("Suspect", "does not answer"),
-    "down": ("Down", "is down"),
-    "left": ("Stopped", "has been stopped"),
-    "unknown": ("Not heard", "has not been heard yet"),
 }
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9-]")
 # With these an event could disguise what stands beside it (security requirement 1).
@@ -75,27 +64,6 @@ def slug(*parts: str) -> str:
 
 def _escaped(byte: int) -> str:
     return chr(byte) if _PLAIN.match(bytes((byte,))) else f"_{byte:02x}"
-
-
-def span(seconds: float) -> str:
-    """How long ago, as the browser counts on: ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
-    whole = max(0, int(seconds))
-    for limit, unit, name in ((60, 1, "s"), (3600, 60, "min"), (172_800, 3600, "h")):
-        if whole < limit:
-            return f"{whole // unit} {name}"
-    return f"{whole // 86_400} d"
-
-
-def wall_seconds(iso: str) -> float | None:
-    """Seconds since 1970 of an RFC 3339 time; None for what cannot be read."""
-    try:
-        at = datetime.fromisoformat(iso)
-    except (ValueError, TypeError):
-        return None
-    try:
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-    except (OverflowError, OSError):
-        return None
 
 
 def clock(iso: str, today: str) -> str:
@@ -154,7 +122,7 @@ def headline(resource: Resource) -> tuple[str, str]:
     """What is the matter with a resource, in bold, and the rest."""
     subject = resource.subject
     if resource.kind == "node":
-        words = _NODE_STATES.get(str(resource.attributes.get("state")), ("", ""))[1]
+        words = node_words(resource)[1]
         return (f"{subject} {words}" if words else subject), said(resource.summary, subject)[1]
     if resource.kind == "agent" and subject.startswith("generator/"):
         name = subject.removeprefix("generator/")
@@ -170,7 +138,7 @@ def state_of(resource: Resource) -> str:
     """One or two words for the state of a resource, to stand beside its icon."""
     state = text_of(resource.attributes.get("state"))
     if resource.kind == "node":
-        return _NODE_STATES.get(state, (WORDS.get(resource.status, "Unknown"), ""))[0]
+        return node_words(resource)[0]
     if resource.status == "unknown":
         return WORDS["unknown"]
     if resource.kind == "adapter":

@@ -18,8 +18,9 @@ import httpx
 
 from tocsin.core.errors import CodecError, Refused
 from tocsin.core.follow import Gap
+from tocsin.core.verdict import wall_seconds
 from tocsin.monitor.aio import AsyncMonitor
-from tocsin.monitor.tui.model import Cluster, changes_board, read_board, seconds_of
+from tocsin.monitor.tui.model import Cluster, changes_board, read_board
 from tocsin.monitor.tui.sheets import Told, told
 
 __all__ = ["Live", "Part"]
@@ -154,7 +155,7 @@ class Live:
     def _next_expiry(self) -> float | None:
         """Seconds until something on the board becomes unknown without an event; None: nothing does."""
         resources = self.cluster.resources if self.cluster else []
-        times = (seconds_of(r.expirytime) for r in resources if r.expirytime and r.status != "unknown")
+        times = (wall_seconds(r.expirytime) for r in resources if r.expirytime and r.status != "unknown")
         first = min((at for at in times if at is not None), default=None)
         return None if first is None else max(1.0, first - self.now + 1.0)
 

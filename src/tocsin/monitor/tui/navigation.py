@@ -11,9 +11,10 @@ from textual.message import Message
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
+from tocsin.core.verdict import WORDS
 from tocsin.logs import printable
 from tocsin.monitor.tui.looks import Looks
-from tocsin.monitor.tui.model import EVERYTHING, WORDS, Branch, Scope
+from tocsin.monitor.tui.model import EVERYTHING, Branch, Scope
 
 __all__ = ["Navigation"]
 

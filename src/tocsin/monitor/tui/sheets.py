@@ -11,8 +11,9 @@ from rich.cells import cell_len
 
 from tocsin.core.board import Resource
 from tocsin.core.follow import Gap, key_of
+from tocsin.core.verdict import WORDS, status_of
 from tocsin.logs import printable
-from tocsin.monitor.tui.model import WORDS, Cluster, Scope, says_of, status_of, word_of
+from tocsin.monitor.tui.model import Cluster, Scope, says_of, word_of
 
 __all__ = ["Column", "Line", "Sheet", "Told", "events", "facts", "problems", "resources", "told", "widths"]
 
@@ -162,7 +163,9 @@ def problems(cluster: Cluster, scope: Scope) -> Sheet:
 def _problem(cluster: Cluster, r: Resource) -> Line:
     says = says_of(r)
     if r.kind == "node":
-        hidden = sum(cluster.is_consequence(each) for each in cluster.resources if each.node == r.subject)
+        hidden = sum(
+            cluster.known.is_consequence(each) for each in cluster.resources if each.node == r.subject
+        )
         says += f"; {hidden} of its resources are unknown" if hidden else ""
     elif r.subject and r.subject not in says and not r.subject.startswith("generator/"):
         says = f"{r.subject}: {says}"
@@ -266,8 +269,8 @@ def _heading(scope: Scope, count: int) -> str:
 def _nothing(cluster: Cluster, scope: Scope) -> str:
     if scope.find or scope.kind in ("", "node", "agent"):
         return "There is none."
-    said = cluster.observed(scope.kind)
-    if said != "none" or scope.node in cluster.blind(scope.kind):
+    said = cluster.known.observed(scope.kind)
+    if said != "none" or scope.node in cluster.known.unobserved(scope.kind):
         return f"Not observed{', it is switched off' if said == 'switched off' else ''}: nothing is known."
     return "There is none."
 
