@@ -13,6 +13,7 @@ from typing import Any, TypedDict, TypeVar
 
 from tocsin.core.errors import NoContact, Refused
 from tocsin.core.follow import Follow, Gap, News, Position, Reply, Request
+from tocsin.core.reply import problem
 from tocsin.monitor.cursor_file import CursorFile
 from tocsin.monitor.handlers import Handlers, text_of
 from tocsin.monitor.items import Event, Item, items_of
@@ -204,4 +205,5 @@ class Reader:
 def _unwanted(node: str, reply: Reply) -> str:
     if reply.status in (200, 204, 410):
         return f"{node}: HTTP {reply.status}, but not from a feed"
-    return f"{node}: HTTP {reply.status}"
+    detail = problem(reply.body).get("detail")
+    return f"{node}: {detail}" if isinstance(detail, str) else f"{node}: HTTP {reply.status}"

@@ -177,6 +177,12 @@ def _schemas() -> dict[str, Any]:
     pair = {"type": "array", "items": sequence, "minItems": 2, "maxItems": 2}
     maybe = {"type": ["string", "null"]}
     window = {"first": whole, "last": whole, "from": maybe, "to": maybe, "retain": {"type": "number"}}
+    origins = {**texts, "description": "The nodes whose events the buffer keeps; left out: all."}
+    nodes = {
+        "type": "object",
+        "additionalProperties": _TEXT,
+        "description": "421: URLs of nodes that keep all events.",
+    }
     problem = {"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}
     reasons = {"enum": ["evicted", "replica", "restarted", "foreign", "future"]}
     event = dict.fromkeys(("type", "node", "subject", "severity", "origin"), _TEXT)
@@ -188,7 +194,7 @@ def _schemas() -> dict[str, Any]:
             "number type node severity origin sequence", number=whole, sequence=sequence, **event
         ),
         "Draft": _object("specversion id source type", specversion={"const": "1.0"}, **required),
-        "Window": _object("first last from to retain", **window),
+        "Window": _object("first last from to retain", **window, origins=origins),
         "Events": _object(
             "buffer node cursor seen more window degraded events",
             buffer=_TEXT,
@@ -200,7 +206,7 @@ def _schemas() -> dict[str, Any]:
             degraded=texts,
             events={"type": "array", "items": _ref("Event")},
         ),
-        "Problem": _object("type title status detail", **problem),
+        "Problem": _object("type title status detail", **problem, nodes=nodes, origins=origins),
         "Gap": _object(
             "type title status detail reason lost cursor seen window",
             **problem,
