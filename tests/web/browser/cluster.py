@@ -141,16 +141,17 @@ class Cluster:
 
 
 class Site:
-    """Somebody else's web site: one page."""
+    """Somebody else's web site: one page, ``html``, and what else is in ``files`` by path."""
 
     def __init__(self) -> None:
         site = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = site.html.encode() if self.path == "/" else b""
+                body = (site.html if self.path == "/" else site.files.get(self.path, "")).encode()
                 self.send_response(200 if body else 404)
-                self.send_header("Content-Type", "text/html; charset=utf-8")
+                kind = {".js": "text/javascript", ".css": "text/css"}.get(Path(self.path).suffix, "text/html")
+                self.send_header("Content-Type", f"{kind}; charset=utf-8")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -159,6 +160,7 @@ class Site:
                 """Silent."""
 
         self.html = ""
+        self.files: dict[str, str] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.origin = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever)

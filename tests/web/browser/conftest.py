@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from tests.web.browser.cluster import Cluster, Site
 
@@ -23,23 +24,36 @@ FLAGS = (
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium of the system.
+def driver() -> Iterator[Playwright]:
+    """What drives browsers.
 
     For one module, not for the session: Playwright leaves an event loop running in this thread,
     and tests with loops of their own follow.
     """
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+def start(driver: Playwright, *flags: str, without: Sequence[str] = ()) -> Browser:
+    """Chromium of the system, with further flags, and without some that Playwright gives it."""
     path = os.environ.get("TOCSIN_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("Chromium is missing: install Debian's chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        yield browser
-        browser.close()
+    return driver.chromium.launch(
+        executable_path=path, args=[*FLAGS, *flags], ignore_default_args=list(without) or None
+    )
 
 
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
+@pytest.fixture(scope="module")
+def browser(driver: Playwright) -> Iterator[Browser]:
+    """Chromium of the system."""
+    browser = start(driver)
+    yield browser
+    browser.close()
+
+
+@contextmanager
+def watched(browser: Browser) -> Iterator[BrowserContext]:
     """A fresh profile; the test fails if a page in it reports an error or breaks its policy."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(10_000)
@@ -52,6 +66,13 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     yield context
     context.close()
     assert errors == []
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A fresh profile, watched."""
+    with watched(browser) as context:
+        yield context
 
 
 @pytest.fixture

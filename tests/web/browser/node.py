@@ -205,7 +205,7 @@ def _controls(page: str) -> str:
 def _routes(node: TestNode) -> list[Route]:
     async def page(request: Request) -> Response:
         at = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return Response(node.page(at), media_type="text/html")
+        return Response(node.page(at), media_type="text/html", headers={"Cache-Control": "no-cache"})
 
     async def frame(request: Request) -> Response:
         at = request.query_params.get("at", "/")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from tests.web.browser.cluster import Cluster, Served, Site, until
+from tests.web.browser.cluster import Cluster, Site, until
 from tests.web.browser.test_page import listening, live
 
 pytestmark = pytest.mark.browser
@@ -205,10 +205,10 @@ def test_every(cluster: Cluster, page: Page) -> None:
     assert set(node.frames(mark)) == {"content"}
 
 
-def embedding(site: Site, node: Served, others: str = "") -> None:
-    """Lets the site show a frame of the node."""
-    site.html = (
-        f'<!doctype html><script type=module src="{node.url}/static/embed.js" data-nodes="{others}"></script>'
+def embedding(url: str, others: str = "") -> str:
+    """A page that shows a frame of the node with this URL."""
+    return (
+        f'<!doctype html><script type=module src="{url}/static/embed.js" data-nodes="{others}"></script>'
         '<h1>Ours</h1><live-frame id=t src="/frame/content?at=%2Fservices"></live-frame>'
     )
 
@@ -216,7 +216,7 @@ def embedding(site: Site, node: Served, others: str = "") -> None:
 def test_embed(cluster: Cluster, site: Site, page: Page) -> None:
     """A frame in somebody else's page, on an origin of the allow-list: live, also when its node dies."""
     one, two = cluster.add("node1 node2", cors_origins=[site.origin])
-    embedding(site, one, two.url)
+    site.html = embedding(one.url, two.url)
     page.goto(site.origin)
     page.wait_for_selector("#t >> text=services")
     page.wait_for_selector("html[data-tocsin=live]")
@@ -235,7 +235,7 @@ def test_embed(cluster: Cluster, site: Site, page: Page) -> None:
 def test_embed_elsewhere(cluster: Cluster, site: Site, page: Page) -> None:
     """A page on an origin that is not on the list reads nothing."""
     (node,) = cluster.add("node1")
-    embedding(site, node)
+    site.html = embedding(node.url)
     page.goto(site.origin)
     page.wait_for_timeout(1000)
     assert page.inner_text("#t") == ""

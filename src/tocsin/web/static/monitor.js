@@ -204,7 +204,7 @@ export class Monitor extends EventTarget {
 
   /** @param {any} event */
   handleEvent(event) {
-    if (event.type === 'pagehide') this.#tell({ bye: true });
+    if (event.type === 'pagehide') { this.#tell({ bye: true }); this.#drop(); }    // kept by the browser, maybe: it must not hold a poll
     else this.wake(event.type === 'online' || !!event.persisted);
   }
 
@@ -212,10 +212,7 @@ export class Monitor extends EventTarget {
   wake(broken = false) {
     if (!this.#running) return;
     const { follow } = this, now = this.now(), hidden = this.hidden();
-    if (broken && this.#asking) {
-      this.#asking.given.abort(); this.#asking = null;
-      follow.due = now;
-    }
+    if (broken) this.#drop();
     this.frames.hidden = hidden;
     if (hidden) {
       if (!follow.hidden) { follow.hide(); this.#tell({ bye: true }); }
@@ -226,6 +223,13 @@ export class Monitor extends EventTarget {
       this.#look();
     }
     this.#plan();
+  }
+
+  /** The request under way is of no use. */
+  #drop() {
+    if (!this.#asking) return;
+    this.#asking.given.abort(); this.#asking = null;
+    this.follow.due = this.now();
   }
 
   // -- for frames -------------------------------------------------------------------------------
