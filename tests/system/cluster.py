@@ -126,12 +126,12 @@ class Cluster:
         """The process of an agent."""
         return self.processes[node].pid
 
-    def wait_ready(self, *nodes: int, seconds: float = 15) -> None:
+    def wait_ready(self, *nodes: int, seconds: float = 40) -> None:
         """Waits until ``/readyz`` of agents (all that run, if none is named) says so."""
         for node in nodes or tuple(self.processes):
             until(partial(self._ready, node), seconds, f"node{node} is ready")
 
-    def wait_together(self, *nodes: int, seconds: float = 10) -> None:
+    def wait_together(self, *nodes: int, seconds: float = 30) -> None:
         """Waits until each of these agents (all that run) shows each of them as up, a moment after ready."""
         names = {self.name(node) for node in nodes or self.processes}
         for node in nodes or tuple(self.processes):
@@ -243,8 +243,12 @@ class Cluster:
 
     def logs(self, lines: int = 60) -> str:
         """The ends of all logs, for whoever looks for the cause of a failure."""
-        ends = ((node, "\n".join(self.log(node).splitlines()[-lines:])) for node in self.net.nodes)
+        ends = ((node, "\n".join(self._lines(node)[-lines:])) for node in self.net.nodes)
         return "\n".join(f"---- node{node}\n{end}" for node, end in ends)
+
+    def _lines(self, node: int) -> list[str]:
+        # What the test publishes is in the log, too, and hides everything else.
+        return [line for line in self.log(node).splitlines() if " event=test." not in line]
 
     def _log(self, node: int) -> Path:
         return self.directory / f"node{node}.log"
@@ -256,8 +260,10 @@ class Cluster:
         command = [sys.executable, "-m", "tocsin.cli", *arguments]
         return self.popen(command, node=node, env=_environment(), **options)
 
-    def popen(self, command: Iterable[str], *, node: int = TEST, **options: Any) -> subprocess.Popen[str]:
-        """Starts a program inside a namespace, by default the test's own; it is ended with the cluster."""
+    def popen(
+        self, command: Iterable[str], *, node: int | None = TEST, **options: Any
+    ) -> subprocess.Popen[str]:
+        """Starts a program inside a namespace, the test's own or another (None: the switch)."""
         process = subprocess.Popen(self.net.command(node, command), text=True, **options)
         self._helpers.append(process)
         return process

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import Final, TypeVar
 
 __all__ = ["PUBLIC", "TEST", "Net", "missing"]
@@ -109,7 +110,8 @@ class Net:
         return "public" if network == PUBLIC else f"rail{network}"
 
     @staticmethod
-    def _port(node: int, network: int) -> str:
+    def port(node: int, network: int) -> str:
+        """What the other end of a node's interface to a network is called in the switch."""
         return f"n{node}r{network}"
 
     # -- building and clearing away ---------------------------------------------
@@ -122,14 +124,14 @@ class Net:
         _ip(*(f"link add bridge{network} type bridge mcast_snooping 0" for network in networks), ns=switch)
         _ip(
             *(
-                f"link add {self._port(node, network)} netns {switch} type veth "
+                f"link add {self.port(node, network)} netns {switch} type veth "
                 f"peer name {self.interface(network)} netns {self.namespace(node)}"
                 for node, network in ends
             )
         )
         _ip(
             *(f"link set bridge{network} up" for network in networks),
-            *(f"link set {self._port(node, net)} master bridge{net} up" for node, net in ends),
+            *(f"link set {self.port(node, net)} master bridge{net} up" for node, net in ends),
             ns=switch,
         )
         for node in (*self.nodes, TEST):
@@ -150,7 +152,7 @@ class Net:
 
     # -- being inside -------------------------------------------------------------
 
-    def command(self, node: int, command: Iterable[str]) -> list[str]:
+    def command(self, node: int | None, command: Iterable[str]) -> list[str]:
         """The command line that runs a command inside a node's namespace, as one process."""
         return ["ip", "netns", "exec", self.namespace(node), *command]
 
@@ -165,8 +167,19 @@ class Net:
             self._threads[node] = threads
         return threads.submit(function, *arguments).result()
 
-    def ip(self, node: int, *commands: str) -> None:
-        """Runs commands of ``ip`` inside a node, e.g. ``link add eth7 type dummy``."""
+    def thread(self, node: int, function: Callable[[], object]) -> Thread:
+        """Starts a thread inside a node's namespace that does nothing but call a function."""
+
+        def work() -> None:
+            _enter(self.namespace(node))
+            function()
+
+        thread = Thread(target=work, daemon=True)
+        thread.start()
+        return thread
+
+    def ip(self, node: int | None, *commands: str) -> None:
+        """Runs commands of ``ip`` inside a node, or the switch: ``link add eth7 type dummy``."""
         _ip(*commands, ns=self.namespace(node))
 
     # -- faults -------------------------------------------------------------------
@@ -176,7 +189,7 @@ class Net:
 
         ``one_way``: only what ``node`` sends is dropped.
         """
-        here, there = self._port(node, network), "*" if to is None else self._port(to, network)
+        here, there = self.port(node, network), "*" if to is None else self.port(to, network)
         self._cuts |= {(here, there)} if one_way else {(here, there), (there, here)}
         self._drop()
 
@@ -184,7 +197,7 @@ class Net:
         """Undoes cuts: all, or those that concern a node, a network, or a node on a network."""
         nodes = [node] if node else [*self.nodes, TEST]
         networks = [network] if network else [*self.rails, PUBLIC]
-        ports = {self._port(node, network) for node in nodes for network in networks}
+        ports = {self.port(node, network) for node in nodes for network in networks}
         self._cuts = {cut for cut in self._cuts if not ports & set(cut)}
         self._drop()
 
@@ -208,11 +221,11 @@ class Net:
 
     def unplug(self, node: int, network: int) -> None:
         """Pulls the cable: the interface stays on, but its carrier is gone."""
-        _ip(f"link set {self._port(node, network)} down", ns=self.namespace(None))
+        _ip(f"link set {self.port(node, network)} down", ns=self.namespace(None))
 
     def plug(self, node: int, network: int) -> None:
         """Puts the cable back."""
-        _ip(f"link set {self._port(node, network)} up", ns=self.namespace(None))
+        _ip(f"link set {self.port(node, network)} up", ns=self.namespace(None))
 
     def switch_off(self, network: int) -> None:
         """Drops everything on a network at one instant: its switch is dead, but every carrier is there."""
