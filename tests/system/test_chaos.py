@@ -103,7 +103,7 @@ def window(began: float, *events: tuple[int, str]) -> dict[str, Any]:
         (made(*ALL, gap(4.0, E1, E2)), {"v4"}),
         (made(ALL[0], gap(2.1, E2, E2), *ALL[1:]), {"v4"}),
         (made(ALL[0], gap(2.5, E2, E2), ALL[2], watched=[window(3.0, (2, E2))]), {"v4"}),
-        (made(gap(2.5, E1, E2), gap(2.7, E3, E3)), {"v4"}),
+        (made(gap(2.5, E1, E1), gap(2.6, E2, E2), gap(3.1, E3, E3)), {"v4"}),
         (made(*ALL, watched=[{"abuse": "future", "status": 204, "reason": ""}]), {"v5"}),
         (made(*ALL, watched=[{"abuse": "text", "status": 500, "reason": ""}]), {"v6"}),
         (made(*ALL, watched=[page("b:3", (1, E1)), window(5.0)]), {"v7"}),

@@ -36,7 +36,7 @@ class Page:
     def open(self) -> None:
         """Loads the page; from now on it tells what it is told."""
         self._page.goto(f"{self.cluster.url(1)}/nodes")
-        self._page.wait_for_function(_LIVE, timeout=30_000)
+        self._page.wait_for_function(_LIVE, timeout=90_000)
         self._page.evaluate(_LISTEN)
 
     def lines(self) -> list[dict[str, Any]]:
@@ -45,8 +45,8 @@ class Page:
 
     def end(self) -> float:
         """It must be live, and show the board as it is. Returns how far its clock is behind ours."""
-        self._page.wait_for_function(_LIVE, timeout=30_000)
-        self._page.locator("#banner", has_text="3 of 3 up").wait_for(timeout=30_000)
+        self._page.wait_for_function(_LIVE, timeout=90_000)
+        self._page.locator("#banner", has_text="3 of 3 up").wait_for(timeout=90_000)
         return time.monotonic() - float(self._page.evaluate("() => performance.now() / 1000"))
 
     def __exit__(
