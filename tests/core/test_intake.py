@@ -70,7 +70,7 @@ def lost(effects: list[fx.Effect]) -> list[tuple[int, int]]:
 def test_who_meets_an_origin_late_tells_its_readers_what_it_cannot_know() -> None:
     """A reader may come from a node that knew the origin earlier: what was before is a loss, not nothing."""
     made = replica()
-    assert [(1, 8)] == lost(made.receive("n2", announce(8, first=9), made._awake_at) + meet(made, first=9))
+    assert [(0, 8)] == lost(made.receive("n2", announce(8, first=9), made._awake_at) + meet(made, first=9))
     other = replica()
     assert [] == lost(meet(other))
 

@@ -199,8 +199,8 @@ def test_what_cannot_be_had_is_a_loss_to_former_readers() -> None:
 
     assert None is after.unheld("a", s(5))
     assert Loss("a", s(6), s(9)) == after.unheld("a", s(9))
-    assert Loss("a", s(1, LIFE + 1), s(2, LIFE + 1)) == after.unheld("a", s(2, LIFE + 1))
-    assert Loss("b", s(1), s(3)) == after.unheld("b", s(3))
+    assert Loss("a", s(6), s(2, LIFE + 1)) == after.unheld("a", s(2, LIFE + 1))
+    assert Loss("b", s(0), s(3)) == after.unheld("b", s(3))
     assert Loss("b", s(0), s(0)) == after.unheld("b", s(0))
 
 

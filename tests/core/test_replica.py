@@ -10,7 +10,7 @@ from tests.schedules import FOUND, SCHEDULES, assert_agreement
 from tests.simulator import World, check_order
 from tocsin.core import effects as fx
 from tocsin.core import messages as ms
-from tocsin.core.event import incarnation_of
+from tocsin.core.event import incarnation_of, seq_of, sequence_of
 from tocsin.core.replica import Replica
 
 
@@ -143,6 +143,26 @@ def test_a_quick_restart_is_told_once() -> None:
         assert not node.losses()
 
 
+def test_what_only_its_origin_had_of_a_former_life_is_had_or_told_as_lost() -> None:
+    """A new life says how the former one ended: others ask for the rest, and know what is missing."""
+    world = cluster()
+    first = world.emit("n2", "a")
+    world.run(1)
+    world.network.cut("n2", (0, 1), world.names)
+    alone = [world.emit("n2", "b"), world.emit("n2", "c")]
+    world.run(1)
+    world.kill("n2")
+    world.network.heal()
+    world.start("n2")
+    node = world.nodes["n2"].replica
+    node._told_of_me = (incarnation_of(first), seq_of(alone[-1]))  # as its state directory says
+    world.run(6)
+
+    for name in ("n1", "n3"):
+        assert [("n2", *alone)] == [tuple(loss) for loss in world.nodes[name].losses()]
+        assert first in services(world, name, "n2")
+
+
 def test_clean_stop_is_left_at_once() -> None:
     """A goodbye is told at once as left, and does not become down."""
     world = cluster()
@@ -241,6 +261,17 @@ def test_lies_about_a_node_that_is_heard_change_nothing() -> None:
     world.run(0.2)
     assert [sent] == services(world, "n1", "n3")
     assert not node.losses()
+
+
+def test_an_impossible_end_of_a_former_life_is_no_hole() -> None:
+    """Nothing is asked for, and nothing is given up."""
+    world = cluster()
+    node, other = world.nodes["n1"].replica, world.nodes["n3"].replica
+    for previous in (sequence_of(other.incarnation, 10**11), sequence_of(other.incarnation, 0)):
+        said = ms.encode(ms.Announce, "n3", other.incarnation, 1, other.own.known, 1.0, True, previous)
+        node.receive("n3", said, world.now)
+    assert not node.origins["n3"].life.missing
+    assert not world.nodes["n1"].losses()
 
 
 def _announce(world: World, name: str, others: list[ms.Entry]) -> bytes:

@@ -49,7 +49,13 @@ def lost(node: Node, origin: str) -> list[tuple[str, str]]:
     return [(each.first, each.last) for each in found if each.origin == origin]
 
 
-@pytest.mark.parametrize("seed", range(12))
+#: Seeds that showed an error once.
+#: 174: what only its origin had of a former life was missing without a word; its announce says how it ended.
+#: 387: the marker for a node's former lives named only the last of them.
+FOUND = (174, 387)
+
+
+@pytest.mark.parametrize("seed", [*range(12), *FOUND])
 def test_restarts_at_random(seed: int) -> None:
     """Whoever reads a node over its restarts gets each event once and in order, or a marker for it."""
     world = FileWorld(3, seed)
@@ -82,7 +88,7 @@ def test_restarts_at_random(seed: int) -> None:
             published = [s for key, each in world.published.items() if key[13:] == origin for s in each]
             for sequence in published:
                 said = sequence in got or any(_covers(loss, sequence) for loss in told)
-                excused = _never_left(world, origin, sequence) or _no_news(world, origin, sequence)
+                excused = _no_news(world, origin, sequence)
                 assert said or excused, f"{node.name} lacks {origin} {sequence}"
 
 
@@ -90,11 +96,6 @@ def _covers(loss: tuple[str, str], sequence: str) -> bool:
     """Number 0 of a life stands for whatever was before it."""
     first, last = loss
     return sequence <= last and (first <= sequence or first.endswith("-000000000000"))
-
-
-def _never_left(world: World, origin: str, sequence: str) -> bool:
-    """Whether the origin died before anybody else had it: with its new life there, it is late for them."""
-    return not any(sequence in numbered(node, origin) for node in world.nodes.values() if node.name != origin)
 
 
 def _no_news(world: World, origin: str, sequence: str) -> bool:

@@ -164,8 +164,8 @@ class Intake:
         loss = None
         if sequence and self.ready:
             # There are readers here already, who may come from a node that knew this origin earlier.
-            first = sequence_of(incarnation_of(sequence), min(1, seq_of(sequence)))
-            loss = Loss(origin.name, first, sequence)
+            # Number 0 stands for whatever was before: of former lives nobody has said anything.
+            loss = Loss(origin.name, sequence_of(incarnation_of(sequence), 0), sequence)
         elif sequence:
             self._out.append(Base(origin.name, sequence))
         self._sections.want(origin, loss, now, joining=not self.ready, base=sequence)

@@ -16,7 +16,7 @@ from msgspec import Struct
 from tocsin.core.buffer import Buffer
 from tocsin.core.bus import Arrival, Loss
 from tocsin.core.cursor import Cursor
-from tocsin.core.event import incarnation_of, seq_of, sequence_of
+from tocsin.core.event import incarnation_of, sequence_of
 from tocsin.core.held import Held
 from tocsin.core.page import Entry, following
 
@@ -115,10 +115,9 @@ class LastingBuffer(Buffer):
         seen = held.seen if held is not None else ""
         if not self.restored or sequence <= seen:
             return None
-        life = incarnation_of(sequence)
-        if seen and incarnation_of(seen) == life:
-            return Loss(origin, following(seen), sequence)
-        return Loss(origin, sequence_of(life, min(1, seq_of(sequence))), sequence)
+        # Number 0 stands for whatever was before: of former lives nobody has said anything.
+        first = following(seen) if seen else sequence_of(incarnation_of(sequence), 0)
+        return Loss(origin, first, sequence)
 
     # -- what is kept -------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 from tocsin.core.bus import Arrival
 from tocsin.core.effects import Base, Effect, Late, Measured, Publish, Send
 from tocsin.core.errors import CodecError
-from tocsin.core.event import decode, sequence_of
+from tocsin.core.event import decode, incarnation_of, seq_of, sequence_of
 from tocsin.core.joining import Joining
 from tocsin.core.lives import MAX_INCARNATION, Life
 from tocsin.core.messages import (
@@ -34,6 +34,7 @@ from tocsin.core.messages import (
     encode,
 )
 from tocsin.core.messages import decode as decode_message
+from tocsin.core.origin import Origin
 from tocsin.core.telling import better, bursts, entries, measured
 
 __all__ = ["Replica"]
@@ -169,11 +170,20 @@ class Replica(Joining):
             if origin.fresh and message.joined:
                 base = life.sequence(message.first - 1) if message.first > 1 else message.previous
                 self._meet(origin, life, message.first - 1, base, now)
+            elif not origin.fresh and message.previous:
+                self._learn_end(origin, message.previous, now)
             self._advance(origin, now)
         for entry in message.others:
             self._on_entry(sender, entry, now)
         if not message.answer:
             self._help(sender, message, now)
+
+    def _learn_end(self, origin: Origin, previous: str, now: float) -> None:
+        """A node says what the last event of its former life was: perhaps nobody else ever had it."""
+        if incarnation_of(previous) >= origin.current and seq_of(previous):
+            _, life = self._life(origin.name, incarnation_of(previous), now)
+            if life is not None and life.plausible(seq_of(previous)):
+                life.learn(seq_of(previous), now)
 
     def _help(self, sender: str, message: Announce | Hello, now: float) -> None:
         """Tells a node, it alone, what is known here of origins that it does not hear."""
