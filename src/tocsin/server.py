@@ -7,18 +7,23 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 import uvicorn
 
 from tocsin.core.errors import ConfigError
 from tocsin.endpoints import Address
+from tocsin.web.app import App
+from tocsin.web.connection import Bounds, Connection, Lobby
 
 __all__ = ["Server", "listen", "notify_systemd"]
 
 #: Seconds in which open answers may be finished when the agent stops.
 _GRACE: Final = 1
 _BACKLOG: Final = 4096
+#: Seconds after which the header ``Date`` is renewed.
+_DATE: Final = 1.0
 #: Longer than the longest time between two polls of a hidden page, so that connections are reused.
 _KEEP_ALIVE: Final = 65
 
@@ -48,24 +53,37 @@ def listen(address: Address) -> socket.socket:
 
 
 class _Uvicorn(uvicorn.Server):
+    stopping: asyncio.Event | None = None
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """The agent handles signals itself: it must say goodbye on the rails first."""
         yield
 
+    async def main_loop(self) -> None:
+        """Renews the date once a second; uvicorn's own loop wakes ten times as often."""
+        self.stopping = asyncio.Event()
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DATE):
+                    await self.stopping.wait()
+
 
 class Server:
     """Serves an ASGI application on a socket."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, bounds: Bounds | None = None) -> None:
+        """``app`` is an :class:`App`, or anything else that speaks ASGI, without the short way for polls."""
+        protocol: Any = partial(Connection, lobby=Lobby(app, bounds)) if isinstance(app, App) else "httptools"
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=protocol,
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_GRACE,
             backlog=_BACKLOG,
@@ -80,6 +98,8 @@ class Server:
     async def stop(self) -> None:
         """Finishes open answers, for a second at most, and closes."""
         self._server.should_exit = True
+        if self._server.stopping is not None:
+            self._server.stopping.set()
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=_GRACE + 0.5)
 

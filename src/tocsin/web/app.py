@@ -13,11 +13,12 @@ from tocsin.core.bus import Arrival
 from tocsin.web import files, pages
 from tocsin.web.api import Api
 from tocsin.web.asgi import Message, Receive, Scope, Send, send_answer, send_problem
-from tocsin.web.feed import EMPTY, Feed
+from tocsin.web.feed import Feed
 from tocsin.web.node import Node
 from tocsin.web.problems import Problem
+from tocsin.web.quick import Quick
 from tocsin.web.security import Guard, Visit
-from tocsin.web.stream import stream
+from tocsin.web.stream import Streams
 
 __all__ = ["App", "create_app"]
 
@@ -37,6 +38,8 @@ class App:
     def __init__(self, node: Node) -> None:
         self._node = node
         self.feed = Feed(node)
+        self.quick = Quick(self.feed, node)
+        self._streams = Streams(self.feed, node)
         self._guard = Guard(node)
         api = Api(node, self.feed)
         node.bus.subscribe(api.learn)
@@ -49,22 +52,16 @@ class App:
         for arrival in arrivals:
             self._learn(arrival)
 
+    def is_plain(self, scope: Scope) -> bool:
+        """Whether a GET is so plain that only its query matters: what most polls are."""
+        return self._guard.is_plain(scope)
+
     def close(self) -> None:
         """Answers held requests now, and holds none any more."""
         self.feed.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        # An idle poll in the plainest form first: everything else can afford to be looked at closely.
-        if (
-            scope.get("path") == _FEED
-            and scope["method"] == "GET"
-            and self._guard.is_plain(scope)
-            and (message := self.feed.idle(scope["query_string"])) is not None
-        ):
-            await send(message)
-            await send(EMPTY)
-            return
         if scope["type"] != "http":
             await _other(scope, receive, send)
             return
@@ -99,8 +96,7 @@ class App:
             await self.feed.resume(scope, receive, send, visit.cors)
         elif method == "GET":
             if b"text/event-stream" in visit.accept:
-                last_id = visit.last_event_id
-                await stream(self.feed, self._node, scope, receive, send, visit.cors, last_id)
+                await self._streams.answer(scope, receive, send, visit.cors, visit.last_event_id)
             else:
                 await self.feed.get(scope, receive, send, visit.cors, visit.accept)
         elif method == "POST":

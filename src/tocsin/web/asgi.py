@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from tocsin.web.problems import MEDIA_TYPE, Problem
 
-__all__ = ["Headers", "Message", "Receive", "Scope", "Send", "read_body", "send_answer", "send_problem"]
+__all__ = [
+    "Headers",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "leaving",
+    "read_body",
+    "send_answer",
+    "send_problem",
+]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -55,3 +66,18 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: floa
     except TimeoutError:
         raise Problem("too-slow", f"it did not arrive within {seconds:g} s", headers=close) from None
     return b"".join(parts)
+
+
+@contextmanager
+def leaving(receive: Receive) -> Iterator[asyncio.Future[None]]:
+    """A future that is done when the client has left: nothing but ``receive`` tells."""
+    task = asyncio.get_running_loop().create_task(_left(receive))
+    try:
+        yield task
+    finally:
+        task.cancel()
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,7 +1,8 @@
 """The feed: the buffer over HTTP. Four answers and no fifth (DESIGN.md section 7).
 
-A bare ASGI application: an idle poll costs a look-up of its query, a comparison, and two ready-made
-messages. What is answered to many readers at once is encoded once.
+A bare ASGI application: an idle poll costs a look-up of its query and a comparison, and no JSON. What is
+answered to many readers at once is encoded once. Under the product's own server most polls do not even
+come here: see ``quick.py``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 from tocsin.core.buffer import Buffer, Gap, Page
 from tocsin.core.page import weight
 from tocsin.web import wire
-from tocsin.web.asgi import Headers, Message, Receive, Scope, Send, read_body, send_answer, send_problem
+from tocsin.web.asgi import Headers, Receive, Scope, Send, leaving, read_body, send_answer, send_problem
 from tocsin.web.elsewhere import check, no_buffer
 from tocsin.web.hold import Holding
 from tocsin.web.node import MAX_WAIT, Node
@@ -21,19 +22,20 @@ from tocsin.web.problems import Problem
 from tocsin.web.query import Query, parse_query, parse_resume
 from tocsin.web.strict import loads
 
-__all__ = ["BATCH_TYPE", "EMPTY", "Feed", "no_buffer", "not_ready"]
+__all__ = ["BATCH_TYPE", "KINDS", "Answer", "Feed", "no_buffer", "not_ready"]
 
 BATCH_TYPE: Final = "application/cloudevents-batch+json"
 _JSON: Final = (b"content-type", b"application/json")
 _BATCH: Final = (b"content-type", BATCH_TYPE.encode())
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
-EMPTY: Final[Message] = {"type": "http.response.body", "body": b""}
 #: Queries, and bytes of answers, that are remembered; all are forgotten when there are more.
 _MAX_QUERIES: Final = 4096
 _MAX_ENCODED: Final = 8 << 20
 _MAX_KEY: Final = 2048
 
-_Answer = tuple[int, Sequence[tuple[bytes, bytes]], bytes]
+Answer = tuple[int, Sequence[tuple[bytes, bytes]], bytes]
+#: What is counted, by the status of an answer.
+KINDS: Final = {200: "events", 204: "nothing", 410: "gap"}
 
 
 def not_ready(reason: str) -> Problem:
@@ -51,13 +53,9 @@ class Feed:
         #: Answers given, by kind.
         self.answers: Counter[str] = Counter()
         self._queries: dict[bytes, Query] = {}
-        self._encoded: dict[tuple[object, ...], _Answer] = {}
+        self._encoded: dict[tuple[object, ...], Answer] = {}
         self._encoded_bytes = 0
         self._state: tuple[object, ...] = ()
-        self._idle: dict[bool, Message] = {}
-        self._idle_at = -1
-        #: The queries that are known to be idle at this number.
-        self._idle_queries: set[bytes] = set()
         seconds = settings.shared_cache_seconds
         shared = f"public, max-age=0, s-maxage={seconds}" if seconds else "no-store"
         self._cache = (b"cache-control", shared.encode())
@@ -91,48 +89,21 @@ class Feed:
 
     # -- GET -----------------------------------------------------------------------------------
 
-    def idle(self, query_string: bytes) -> Message | None:
-        """The answer to a poll that was idle before, if it still is: 204."""
-        buffer = self._node.buffer
-        if (
-            query_string not in self._idle_queries
-            or buffer is None
-            or buffer.last != self._idle_at
-            or self._node.readiness()
-        ):
-            return None
-        message = self._idle.get(self.holding.free)
-        if message is not None:
-            self.answers["nothing"] += 1
-        return message
-
     async def get(self, scope: Scope, receive: Receive, send: Send, extra: Headers, accept: bytes) -> None:
         """Answers one poll. ``extra``: headers for the reader's origin. Raises :exc:`Problem`."""
         buffer = self.ready()
-        query = self.query(scope["query_string"])
-        cursor = query.cursor
-        if (
-            cursor is not None
-            and cursor.number == buffer.last
-            and cursor.buffer == buffer.id
-            and not query.wait
-            and not query.full_seen
-            and b"batch" not in accept
-        ):
-            await self._send_idle(scope["query_string"], buffer, send, extra)
-            return
-        if query.wait and cursor is not None:
-            found = self.find(buffer, query)
-            if isinstance(found, Page) and not found.entries and not found.more:
-                number = found.cursor.number
-                if self.holding.free and not await self.holding.wait(
-                    query.interests, number, query.wait, receive
-                ):
+        key, batch = scope["query_string"], b"batch" in accept
+        query = self.query(key)
+        found = self.look(key, query, buffer, batch=batch)
+        if isinstance(found, int):
+            with leaving(receive) as left:
+                if not await self.holding.wait(query.interests, found, query.wait, left):
                     self.answers["left"] += 1
                     return
-                if self.holding.closed and number == buffer.last:
-                    raise not_ready("this node is being stopped")  # a monitor then asks another at once
-        await self._send_found(scope["query_string"], query, buffer, send, extra, b"batch" in accept)
+            found = self.conclude(key, query, buffer, batch=batch)
+        status, headers, body = found
+        self.answers[KINDS[status]] += 1
+        await send_answer(send, status, [*headers, self.poll, *extra], body)
 
     def ready(self) -> Buffer:
         """The buffer, if there is one and its history is numbered. Raises :exc:`Problem`."""
@@ -156,21 +127,44 @@ class Feed:
                 self._queries[query_string] = query
         return query
 
-    async def _send_idle(self, key: bytes, buffer: Buffer, send: Send, extra: Headers) -> None:
-        self.answers["nothing"] += 1
-        if self._idle_at != buffer.last or len(self._idle_queries) >= _MAX_QUERIES:
-            self._idle, self._idle_at, self._idle_queries = {}, buffer.last, set()
-        if len(key) <= _MAX_KEY:
-            self._idle_queries.add(key)
-        free = self.holding.free
-        message = self._idle.get(free)
-        if message is None:
-            headers = [(b"tocsin-cursor", str(buffer.cursor).encode()), self.poll, self._cache]
-            message = self._idle[free] = {"type": "http.response.start", "status": 204, "headers": headers}
-        if extra:
-            message = {**message, "headers": [*message["headers"], *extra]}
-        await send(message)
-        await send(EMPTY)
+    # -- what a poll is told -------------------------------------------------------------------
+
+    def look(self, key: bytes, query: Query, buffer: Buffer, *, batch: bool = False) -> Answer | int:
+        """The answer to a poll, or the number of the buffer after which it waits for news.
+
+        ``key`` is the text of the query. Raises :exc:`Problem`.
+        """
+        if query.wait and (number := self._quiet(query, buffer)) is not None:
+            if self.holding.closed:
+                raise not_ready("this node is being stopped")  # a monitor then asks another at once
+            if self.holding.free:
+                return number
+        return self.answer(key, query, buffer, batch=batch)
+
+    def conclude(self, key: bytes, query: Query, buffer: Buffer, *, batch: bool = False) -> Answer:
+        """The answer to a poll that was held. Raises :exc:`Problem`."""
+        if self.holding.closed and self._quiet(query, buffer) is not None:
+            raise not_ready("this node is being stopped")
+        return self.answer(key, query, buffer, batch=batch)
+
+    def answer(self, key: bytes, query: Query, buffer: Buffer, *, batch: bool = False) -> Answer:
+        """Status, headers without ``Tocsin-Poll``, and body."""
+        if not query.full_seen and _is_at_end(query, buffer):
+            return 204, [(b"tocsin-cursor", str(buffer.cursor).encode()), self._cache], b""
+        if query.since is not None:
+            return self._encode(query, buffer, batch)
+        return self._shared(key, query, buffer, batch)
+
+    def _quiet(self, query: Query, buffer: Buffer) -> int | None:
+        """The number up to which there is nothing for this reader, if that is the last one."""
+        if query.cursor is None:
+            return None
+        if _is_at_end(query, buffer):
+            return buffer.last
+        found = self.find(buffer, query)
+        if isinstance(found, Gap) or found.entries or found.more:
+            return None
+        return found.cursor.number
 
     def find(self, buffer: Buffer, query: Query) -> Page | Gap:
         """What the buffer has for a query."""
@@ -188,17 +182,7 @@ class Feed:
             return Gap("foreign", {}, buffer.cursor, buffer.seen())
         return buffer.since(query.cursor, limit=limit, interests=interests, weigh=weigh)
 
-    async def _send_found(
-        self, key: bytes, query: Query, buffer: Buffer, send: Send, extra: Headers, batch: bool
-    ) -> None:
-        if query.since is not None:
-            answer = self._encode(query, buffer, batch)
-        else:
-            answer = self._shared(key, query, buffer, batch)
-        status, headers, body = answer
-        await send_answer(send, status, [*headers, self.poll, *extra], body)
-
-    def _shared(self, key: bytes, query: Query, buffer: Buffer, batch: bool) -> _Answer:
+    def _shared(self, key: bytes, query: Query, buffer: Buffer, batch: bool) -> Answer:
         """The same question gets the same bytes until something changes."""
         state = (buffer.id, buffer.first, buffer.last, buffer.evicted, self._node.degraded())
         if state != self._state or self._encoded_bytes > _MAX_ENCODED:
@@ -207,10 +191,9 @@ class Feed:
         if answer is None:
             answer = self._encoded[key, batch] = self._encode(query, buffer, batch)
             self._encoded_bytes += len(answer[2]) + 1024
-        self.answers[_KINDS[answer[0]]] += 1
         return answer
 
-    def _encode(self, query: Query, buffer: Buffer, batch: bool) -> _Answer:
+    def _encode(self, query: Query, buffer: Buffer, batch: bool) -> Answer:
         found = self.find(buffer, query)
         cursor = (b"tocsin-cursor", str(found.cursor).encode())
         if isinstance(found, Gap):
@@ -261,7 +244,7 @@ class Feed:
         query = parse_resume(document)
         check(self._node, query.interests)
         status, headers, answer = self._encode(query, buffer, batch=False)
-        self.answers[_KINDS[status]] += 1
+        self.answers[KINDS[status]] += 1
         await send_answer(send, status, [*headers, self.poll, *extra], answer)
 
     async def refuse(self, send: Send, problem: Problem, extra: Headers) -> None:
@@ -270,4 +253,6 @@ class Feed:
         await send_problem(send, problem, [*self.headers(), _NOSNIFF, *extra])
 
 
-_KINDS: Final = {200: "events", 204: "nothing", 410: "gap"}
+def _is_at_end(query: Query, buffer: Buffer) -> bool:
+    cursor = query.cursor
+    return cursor is not None and cursor.number == buffer.last and cursor.buffer == buffer.id

@@ -1,34 +1,58 @@
 """Held requests: bounded slots, and one shared wake-up for each burst of events.
 
-A burst settles for 50 ms, then one pass over what is new decides for all interests who has news. Requests
-with the same interests at the same position share one verdict.
+After a quiet time the first event wakes at once; what follows settles, so that a stream of events wakes
+the readers at most twenty times a second. One pass over what is new decides for all interests who has
+news: requests with the same interests at the same position share one verdict. Thousands are answered in
+slices, so that nothing else in the node waits for them. No request has a timer of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from tocsin.core.buffer import Buffer
-from tocsin.core.interest import Interests
-from tocsin.web.asgi import Receive
+from tocsin.core.interest import EVERYTHING, Interests
 
-__all__ = ["SETTLE", "Holding"]
+__all__ = ["SETTLE", "Holding", "Waiter", "Waiting"]
 
-#: Seconds that a burst of events has to become one answer.
+#: Seconds between two wake-ups: what comes meanwhile becomes one answer.
 SETTLE: Final = 0.05
+#: Seconds that the first event after a quiet time has for company: a node's failure is several events.
+_LEAD: Final = 0.005
+#: Seconds by which a request may be held longer than it asked.
+_TICK: Final = 0.1
+#: Requests that are answered in one go.
+_SLICE: Final = 256
 
 
-class _Held:
-    """One request that waits; ``number``: up to here there is nothing for it."""
+class Waiter(Protocol):
+    """Who waits. The attributes are the :class:`Holding`'s own."""
 
-    __slots__ = ("future", "interests", "number")
+    #: What it wants, and up to which number there is nothing for it.
+    interests: Interests
+    number: int
+    #: The tick at which it is let go without news.
+    tick: int
 
-    def __init__(self, future: asyncio.Future[None], interests: Interests, number: int) -> None:
-        self.future, self.interests, self.number = future, interests, number
+    def release(self) -> None:
+        """There is news, or the time is over, or the node stops. It is not held any more."""
 
-    def release(self, _: object = None) -> None:
+
+class Waiting:
+    """A :class:`Waiter` to be awaited: ``future`` is done when it is released or cancelled."""
+
+    __slots__ = ("future", "interests", "number", "tick")
+
+    def __init__(self) -> None:
+        self.interests, self.number, self.tick = EVERYTHING, 0, 0
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def release(self) -> None:
+        """Wakes who awaits it."""
         if not self.future.done():
             self.future.set_result(None)
 
@@ -38,8 +62,14 @@ class Holding:
 
     def __init__(self, buffer: Callable[[], Buffer | None], slots: int) -> None:
         self._buffer, self._slots = buffer, slots
-        self._held: set[_Held] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._held: set[Waiter] = set()
+        #: Who is let go at which tick.
+        self._ticks: dict[int, set[Waiter]] = {}
+        self._tick = 0
+        self._ticking: asyncio.TimerHandle | None = None
+        self._waking: asyncio.TimerHandle | None = None
+        self._woken = float("-inf")
+        self._going: deque[Waiter] = deque()
         self.closed = False
 
     @property
@@ -54,57 +84,94 @@ class Holding:
 
     def wake(self) -> None:
         """There are new numbers. Cheap, and called for each."""
-        if self._timer is None and self._held:
-            self._timer = asyncio.get_running_loop().call_later(SETTLE, self._settle)
+        if self._waking is None and self._held:
+            loop = asyncio.get_running_loop()
+            pause = max(_LEAD, self._woken + SETTLE - loop.time())
+            self._waking = loop.call_later(pause, self._settle)
 
     def close(self) -> None:
         """Answers all held requests now, and holds no more."""
         self.closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-        for held in self._held:
-            held.release()
+        for timer in (self._waking, self._ticking):
+            if timer is not None:
+                timer.cancel()
+        for waiter in list(self._held):
+            self.drop(waiter)
+            waiter.release()
 
-    async def wait(self, interests: Interests, number: int, seconds: float, receive: Receive) -> bool:
-        """Holds a request until there is news for it after ``number``, at most ``seconds``.
+    def add(self, waiter: Waiter, interests: Interests, number: int, seconds: float) -> None:
+        """Holds until there is news after ``number``, at most ``seconds``. There must be a free slot."""
+        if self._ticking is None:
+            self._ticking = asyncio.get_running_loop().call_later(_TICK, self._pass)
+        tick = self._tick + 1 + math.ceil(seconds / _TICK)  # the next may be there at once: never too early
+        waiter.interests, waiter.number, waiter.tick = interests, number, tick
+        self._held.add(waiter)
+        group = self._ticks.get(tick)
+        if group is None:
+            group = self._ticks[tick] = set()
+        group.add(waiter)
+        buffer = self._buffer()
+        if buffer is not None and buffer.last > number:
+            self.wake()  # numbered between the answer and now
 
-        False if the reader has left meanwhile. There must be a free slot.
-        """
-        loop = asyncio.get_running_loop()
-        held = _Held(loop.create_future(), interests, number)
-        # Whoever leaves must free its slot at once: nothing but receive() tells.
-        leaving = loop.create_task(_left(receive))
-        leaving.add_done_callback(held.release)
-        timer = loop.call_later(seconds, held.release)
-        self._held.add(held)
+    def drop(self, waiter: Waiter) -> None:
+        """It is not held any more."""
+        self._held.discard(waiter)
+        group = self._ticks.get(waiter.tick)
+        if group is not None:
+            group.discard(waiter)
+
+    async def wait(
+        self, interests: Interests, number: int, seconds: float, leaving: asyncio.Future[None]
+    ) -> bool:
+        """Holds who awaits this like :meth:`add`; False if ``leaving`` is done first."""
+        waiting = Waiting()
+
+        def left(_: object) -> None:
+            waiting.release()
+
+        leaving.add_done_callback(left)
+        self.add(waiting, interests, number, seconds)
         try:
-            buffer = self._buffer()
-            if buffer is not None and buffer.last > number:
-                self.wake()  # numbered between the answer and now
-            await held.future
+            await waiting.future
             return not leaving.done()
         finally:
-            self._held.discard(held)
-            timer.cancel()
-            leaving.cancel()
+            self.drop(waiting)
+            leaving.remove_done_callback(left)
+
+    def _pass(self) -> None:
+        """A tick has passed: whose time is over is let go."""
+        self._ticking = None
+        self._tick += 1
+        for waiter in self._ticks.pop(self._tick, ()):
+            self._held.discard(waiter)
+            self._going.append(waiter)
+        self._go()
+        if self._ticks and not self.closed:
+            self._ticking = asyncio.get_running_loop().call_later(_TICK, self._pass)
 
     def _settle(self) -> None:
-        self._timer = None
+        self._waking = None
         buffer = self._buffer()
         if buffer is None:
             return
+        self._woken = asyncio.get_running_loop().time()
         verdicts: dict[tuple[str, int], bool] = {}
-        for held in self._held:
-            key = (held.interests.text, held.number)
+        for waiter in self._held:
+            key = (waiter.interests.text, waiter.number)
             news = verdicts.get(key)
             if news is None:
-                news = verdicts[key] = buffer.news(held.number, held.interests)
+                news = verdicts[key] = buffer.news(waiter.number, waiter.interests)
             if news:
-                held.release()
+                self._going.append(waiter)
             else:
-                held.number = buffer.last
+                waiter.number = buffer.last
+        for waiter in self._going:
+            self.drop(waiter)
+        self._go()
 
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    def _go(self) -> None:
+        for _ in range(min(_SLICE, len(self._going))):
+            self._going.popleft().release()
+        if self._going:
+            asyncio.get_running_loop().call_soon(self._go)

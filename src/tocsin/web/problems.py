@@ -23,6 +23,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "not-found": (404, "There is nothing here"),
     "method-not-allowed": (405, "This cannot be done here"),
     "too-slow": (408, "The body did not arrive in time"),
+    "conflict": (409, "This cannot be done now"),
     "gap": (410, "Events may have been missed: refresh"),
     "too-large": (413, "Too large"),
     "unsupported-media-type": (415, "Not in this format"),
@@ -31,6 +32,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "partial-buffer": (421, "This node's buffer leaves out what is asked for"),
     "internal": (500, "An error of this node"),
     "not-ready": (503, "This node is not ready yet"),
+    "crowded": (503, "Too many connections"),
 }
 
 

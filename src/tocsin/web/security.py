@@ -22,6 +22,10 @@ __all__ = ["Guard", "Visit"]
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 #: What pollers accept who want JSON.
 _PLAIN: Final = frozenset({b"*/*", b"application/json"})
+#: Headers by which a request is not like the one before, or not whole.
+_SPECIAL: Final = frozenset(
+    {b"origin", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"last-event-id", b"range"}
+)
 #: POST, but it changes nothing: configured origins may use it as well.
 _RESUME: Final = "/api/v1/events/resume"
 _MAX_NAMES: Final = 1024
@@ -93,7 +97,8 @@ class Guard:
         return (
             len(headers) == len(scope["headers"])  # no header is there twice
             and headers.get(b"accept", b"*/*") in _PLAIN
-            and b"origin" not in headers
+            and headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+            and _SPECIAL.isdisjoint(headers)
             and self._known.get((headers.get(b"host", b""), server[0] if server else ""), False)
         )
 
