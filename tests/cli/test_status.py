@@ -99,12 +99,21 @@ def test_no_contact(tocsin):
 
 def test_forget_nobody(tocsin, node):
     """Only a node that is known and not up can be forgotten; the exit code is 1."""
-    for name in ("node9", "node1", "..", "a/b"):
+    for name in ("node9", "..", "a/b"):
         done = tocsin("forget", name, "--url", node)
 
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr.startswith("tocsin: ")
+        assert done.stderr.startswith(f"tocsin: {name} is not forgotten: ")
         assert len(done.stderr.splitlines()) == 1
+
+    assert tocsin("forget", "node9", "--url", node).stderr.endswith(
+        "there is no node 'node9' in this cluster\n"
+    )
+    done = tocsin("forget", "node1", "--url", node)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "tocsin: node1 is not forgotten: node1 is up: only a node that is gone can be forgotten\n"
+    )
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import pytest
 from starlette.routing import Route
 
 from tests.web.nodes import ID, LIFE, Node, client
+from tocsin.core.board import Resource
 from tocsin.core.event import sequence_of
 from tocsin.web.problems import PROBLEMS
 
@@ -65,7 +66,10 @@ async def test_a_batch_is_taken_whole_or_not_at_all() -> None:
     large = await post(node, [event(), event(id="2", data="x" * 17_000)], BATCH)
     none = await post(node, [], BATCH)
 
+    alone = await post(node, event(type="node.down"))
     assert (bad.status_code, bad.json()["index"], bad.json()["attribute"]) == (400, 1, "type")
+    assert bad.json()["detail"].startswith("event 1: attribute 'type'")
+    assert alone.json()["detail"].startswith("attribute 'type'")
     assert (large.status_code, "16384" in large.json()["detail"]) == (413, True)
     assert (none.status_code, none.json()["sequences"]) == (202, [])
     assert node.last == 0
@@ -154,10 +158,13 @@ async def test_metrics_are_openmetrics() -> None:
 
 
 async def test_forget() -> None:
-    """The name of a node that is gone is removed; any other is 404."""
-    async with client(Node()) as http:
+    """The name of a node that is gone is removed; one that is not there is 404, one that is up 409."""
+    node = Node()
+    async with client(node) as http:
         assert (await http.post("/api/v1/nodes/node9/forget", json={})).json() == {"forgotten": "node9"}
         assert (await http.post("/api/v1/nodes/node1/forget", json={})).status_code == 404
+        node.board.set_node(Resource(node="node1", kind="node", subject="node1", status="ok"))
+        assert (await http.post("/api/v1/nodes/node1/forget", json={})).status_code == 409
         assert (await http.post("/api/v1/nodes/node9/forget", content=b"")).status_code == 415
 
 

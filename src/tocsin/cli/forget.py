@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from tocsin.cli.http import request
 from tocsin.cli.usage import node_urls
+from tocsin.core.errors import FeedError, Refused
 
 __all__ = ["forget"]
 
@@ -21,12 +22,11 @@ def forget(node: str, /, *, url: str | None = None) -> int:
     """
     # Two segments "." and ".." would be taken for a path; a node's name cannot be one of them.
     path = f"/api/v1/nodes/{quote(node, safe='')}/forget"
-    request(
-        node_urls([url] if url else None),
-        "POST",
-        path,
-        body=b"{}",
-        headers={"Content-Type": "application/json"},
-    )
+    urls, headers = node_urls([url] if url else None), {"Content-Type": "application/json"}
+    try:
+        request(urls, "POST", path, body=b"{}", headers=headers)
+    except Refused as refused:
+        why = refused.problem.get("detail") or str(refused)
+        raise FeedError(f"{node} is not forgotten: {why}") from None
     print(f"{node} is forgotten")
     return 0

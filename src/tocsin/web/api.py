@@ -101,8 +101,10 @@ class Api:
             done = self._node.forget(name)
         except NotReady as error:
             raise not_ready(str(error)) from None
+        if not done and self._node.board.node(name) is not None:
+            raise Problem("conflict", f"{name} is up: only a node that is gone can be forgotten")
         if not done:
-            raise Problem("not-found", f"there is no node {name[:80]!r}, or it is up")
+            raise Problem("not-found", f"there is no node {name[:80]!r} in this cluster")
         return _json({"forgotten": name})
 
     # -- the board -----------------------------------------------------------------------------

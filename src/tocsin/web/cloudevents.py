@@ -55,10 +55,11 @@ def read(headers: Iterable[tuple[bytes, bytes]], body: bytes, *, cluster: str, h
         )
     if len(documents) > MAX_EVENTS:
         raise Problem("too-large", f"{len(documents)} events, at most {MAX_EVENTS} in a batch")
-    return [_checked(document, index, cluster, here) for index, document in enumerate(documents)]
+    which = "event {}: " if len(documents) > 1 else ""
+    return [_checked(each, index, which.format(index), cluster, here) for index, each in enumerate(documents)]
 
 
-def _checked(document: Any, index: int, cluster: str, here: str) -> Draft:
+def _checked(document: Any, index: int, which: str, cluster: str, here: str) -> Draft:
     try:
         draft = _draft(document)
         if draft.source.startswith(f"/clusters/{cluster}/nodes/"):
@@ -66,7 +67,7 @@ def _checked(document: Any, index: int, cluster: str, here: str) -> Draft:
         check_published(draft, here=here)
     except EventError as error:
         more: dict[str, Any] = {"attribute": error.attribute} if error.attribute else {}
-        raise Problem("bad-event", f"event {index}: {error}", index=index, **more) from None
+        raise Problem("bad-event", f"{which}{error}", index=index, **more) from None
     return draft
 
 

@@ -158,7 +158,7 @@ def _forget() -> dict[str, Any]:
         "summary": "Remove the name of a node that is gone for good",
         "parameters": [name],
         "requestBody": {"required": True, "content": content},
-        "responses": {"200": _json(done, "Removed."), **_problems(403, 404, 408, 413, 415, 503)},
+        "responses": {"200": _json(done, "Removed."), **_problems(403, 404, 408, 409, 413, 415, 503)},
     }
 
 
