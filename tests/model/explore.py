@@ -1,10 +1,11 @@
 """Every way in which two nodes and a monitor can interleave, with the real Buffer, Feed and Follow.
 
 A breadth-first search over all states of: two nodes, each with its buffer; origins ``x`` and ``y`` with a
-few events each, which reach each node in any interleaving; events that a node gives up (markers), prunes
-from the old end, restarts of a node (a new, empty buffer that learns from its peer from where that still
-holds something), failovers of the monitor, and polls, with one event a page. After every poll the
-promises of DESIGN.md section 3 are checked:
+few events each (those of ``y`` after the first are a new incarnation's, which begins at 1 again), which
+reach each node in any interleaving; events that a node gives up (markers), prunes from the old end,
+restarts of a node (a new, empty buffer that learns from its peer from where that still holds something),
+failovers of the monitor, and polls, with one event a page. After every poll the promises of DESIGN.md
+section 3 are checked:
 
 * **no duplicate**: an event is handed on once, and in order per origin;
 * **no silent miss**: what ``seen`` covers was handed on or is told as lost; and whoever is told "nothing
@@ -14,6 +15,7 @@ promises of DESIGN.md section 3 are checked:
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator
 from functools import cache
@@ -24,13 +26,17 @@ from urllib.parse import urlencode
 from tests.core.made import WALL, event
 from tocsin.core.buffer import Buffer
 from tocsin.core.bus import Arrival, Loss
-from tocsin.core.event import seq_of, sequence_of
+from tocsin.core.event import incarnation_of, seq_of, sequence_of
 from tocsin.core.follow import Follow, News, Reply, Request
 from tocsin.web.feed import Feed
 from tocsin.web.node import Settings
 from tocsin.web.query import parse_query, parse_resume
 
-LIFE = 1
+#: The sequence of each origin's events: x lives once, y begins a second life after its first event.
+SEQUENCES = {
+    "x": [sequence_of(1, seq) for seq in (1, 2, 3)],
+    "y": [sequence_of(1, 1), sequence_of(2, 1), sequence_of(2, 2)],
+}
 RETAIN = 1000.0
 NODES = ("http://a", "http://b")
 ORIGINS = ("x", "y")
@@ -84,13 +90,15 @@ def feed_of(index: int, node: Node) -> Feed:
     buffer = Buffer(f"{'ab'[index]}.{node.life}", retain=RETAIN)
     for origin, seq in enumerate(node.base):
         if seq:
-            buffer.base(ORIGINS[origin], sequence_of(LIFE, seq))
+            buffer.base(ORIGINS[origin], SEQUENCES[ORIGINS[origin]][seq - 1])
     for at, (origin, seq, lost) in enumerate(node.log):
         name = ORIGINS[origin]
+        sequence = SEQUENCES[name][seq - 1]
         if lost:
-            buffer.mark(Loss(name, sequence_of(LIFE, seq), sequence_of(LIFE, seq)), float(at), WALL)
+            buffer.mark(Loss(name, sequence, sequence), float(at), WALL)
         else:
-            buffer.append(Arrival(event(name, seq, life=LIFE), float(at)), float(at), WALL)
+            made = event(name, seq_of(sequence), life=incarnation_of(sequence))
+            buffer.append(Arrival(made, float(at)), float(at), WALL)
     buffer.prune(RETAIN + node.pruned - 1)
     fake: Any = SimpleNamespace(
         name=NODES[index], buffer=buffer, settings=Settings(), degraded=tuple, readiness=str, urls=dict
@@ -103,7 +111,12 @@ def held(index: int, node: Node) -> set[tuple[int, int]]:
     buffer = feed_of(index, node)._node.buffer
     assert buffer is not None
     page = buffer.window(limit=100)
-    return {(ORIGINS.index(entry.origin), seq_of(entry.sequence)) for entry in page.entries}
+    return {(ORIGINS.index(entry.origin), place(entry.origin, entry.sequence)) for entry in page.entries}
+
+
+def place(origin: str, sequence: str) -> int:
+    """How many events of an origin there are up to a sequence."""
+    return bisect_right(SEQUENCES[origin], sequence)
 
 
 def answer(feed: Feed, request: Request) -> Reply:
@@ -132,11 +145,11 @@ def poll(reader: Reader, node: Node, on: str) -> Polled:
     news: News = follow.answer(reply, 0.0, 0.5)
     if follow.misses:
         raise Broken(f"the feed's answer was not understood: {reply}")
-    events = tuple((ORIGINS.index(e["origin"]), seq_of(e["sequence"])) for e in news.events)
+    events = tuple((ORIGINS.index(e["origin"]), place(e["origin"], e["sequence"])) for e in news.events)
     lost = None
     if news.gap is not None:
         lost = tuple(
-            (ORIGINS.index(origin), seq_of(first), seq_of(last))
+            (ORIGINS.index(origin), bisect_left(SEQUENCES[origin], first) + 1, place(origin, last))
             for origin, (first, last) in sorted(news.gap.lost.items())
         )
     return Polled(_reader_of(follow), events, lost, reply.status == 204)
@@ -281,7 +294,7 @@ class Search:
         if found is None:
             other = feed_of(1 - index, self._nodes.values[peer])._node.buffer
             assert other is not None
-            low = tuple(_seq(other._held[name].low) if name in other._held else 0 for name in ORIGINS)
+            low = tuple(place(n, other._held[n].low) if n in other._held else 0 for n in ORIGINS)
             life = self._nodes.values[number].life + 1
             found = self._born[number, peer] = self._nodes.number(Node(life, low, (), 0))
         return found
@@ -337,8 +350,8 @@ class Search:
     def _check_seen(self, polled: Polled, told: list[list[int]]) -> None:
         for name, sequence in polled.reader.seen:
             origin = ORIGINS.index(name)
-            if origin in self._wanted and 0 in told[origin][: seq_of(sequence)]:
-                raise Broken(f"seen covers {name} up to {seq_of(sequence)}, which was not told: {polled}")
+            if origin in self._wanted and 0 in told[origin][: place(name, sequence)]:
+                raise Broken(f"seen covers {name} up to {sequence}, which was not told: {polled}")
 
     def _check_all(self, node: Node, told: list[list[int]]) -> None:
         for origin, seq, _ in node.log:
@@ -353,7 +366,3 @@ class Search:
             way.append(f"{nodes}, {self._readers.values[state.reader]}")
             packed = self._came_from[packed]
         return "\n".join(reversed(way))
-
-
-def _seq(sequence: str) -> int:
-    return seq_of(sequence) if sequence else 0
