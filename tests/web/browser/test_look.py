@@ -99,6 +99,25 @@ def test_narrow_pages_do_not_scroll_sideways(browser: Browser, troubled: str) ->
     page.context.close()
 
 
+def test_tables_fit_into_usual_windows(browser: Browser) -> None:
+    """At 1280 pixels no table is cut off, even where devices and mount points have long names."""
+    node = busy()
+    for point, device in (
+        ("/var/lib/containers/storage/overlay", "/dev/mapper/vg--data-lv--containers--storage"),
+        ("/srv/postgresql/14/main", "10.20.30.40:/export/postgresql/cluster14"),
+    ):
+        disk = {"state": "ok", "device": device, "fstype": "fuse.glusterfs", "access": "rw", "size": 64 << 40}
+        node.say("storage.mounted", point, "ok", f"{point} is mounted", disk, node="node3")
+    site = Site(node)
+    page = open_page(browser, site.url, viewport={"width": 1280, "height": 800})
+    for path in ("/", "/nodes", "/nodes/node3", "/services", "/adapters", "/storage", "/agents"):
+        page.goto(site.url + path)
+        cut = "() => [...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth)"
+        assert [] == page.evaluate(f"{cut}.map(e => `${{e.id}} ${{e.scrollWidth}}`)"), path
+    page.context.close()
+    site.close()
+
+
 def test_in_greyscale_status_is_still_a_word_and_a_shape(browser: Browser, troubled: str) -> None:
     """Without colour each status has its word beside its own shape, for the eye or for the reader."""
     page = open_page(browser, troubled)
