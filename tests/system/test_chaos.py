@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.system.chaos.page import Page
-from tests.system.chaos.rules import Accepted, Ended, Log, Run, Told, broken, repeated
+from tests.system.chaos.rules import Accepted, Apart, Ended, Log, Run, Told, broken, repeated
 from tests.system.chaos.run import SETTINGS, Chaos
 from tests.system.cluster import Cluster
 
@@ -61,7 +61,8 @@ def made(*told: Told, watched: list[dict[str, Any]] | None = None, **more: Any) 
     """A run with three events of node 1, accepted at 1, 2 and 3 s, and one monitor."""
     accepted = [Accepted(key, at, at + 0.1) for at, key in ((1.0, E1), (2.0, E2), (3.0, E3))]
     log = Log("one", list(told), frozenset({"node1"}))
-    return Run(10.0, accepted, [log], {URL: watched or []}, {URL: "node1"}, **more)
+    names = more.pop("names", {URL: "node1"})
+    return Run(10.0, accepted, [log], {URL: watched or []}, names, **more)
 
 
 def gap(at: float, first: str, last: str, reason: str = "evicted") -> Told:
@@ -74,6 +75,8 @@ def rules(run: Run) -> set[str]:
     return {name[:2] for name, found in broken(run).items() if found}
 
 
+TWO = {URL: "node1", "http://node2": "node2"}
+KEPT = Apart(frozenset(TWO.values()), 1.0, 5.0)
 ALL = (Told(1.2, E1), Told(2.2, E2), Told(3.2, E3))
 
 
@@ -97,7 +100,9 @@ def window(began: float, *events: tuple[int, str]) -> dict[str, Any]:
         (made(ALL[0], Told(1.5, "", "foreign"), ALL[2]), {"v1"}),
         (made(ALL[0], ended=[Ended("node1", 3.5, 9.0, clean=False)]), set()),
         (made(ALL[0], ended=[Ended("node1", 2.1, 2.5, clean=False)]), {"v1"}),
-        (made(ALL[0], ended=[Ended("node1", 4.0, 9.0, clean=True)]), {"v1"}),
+        (made(ALL[0], ended=[Ended("node1", 4.0, 9.0, clean=True)], names=TWO), {"v1"}),
+        (made(ALL[0], ended=[Ended("node1", 4.0, 9.0, clean=True)], names=TWO, apart=[KEPT]), set()),
+        (made(ALL[0], ended=[Ended("node1", 13.5, 20.0, clean=True)], names=TWO, apart=[KEPT]), {"v1"}),
         (made(*ALL, ALL[0]), {"v2", "v3"}),
         (made(ALL[0], ALL[2], ALL[1]), {"v3"}),
         (made(*ALL, gap(4.0, E1, E2)), {"v4"}),

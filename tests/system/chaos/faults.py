@@ -8,11 +8,13 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import httpx
+
 from tests.system.chaos.monitors import Monitors
-from tests.system.chaos.rules import Cut, Ended
+from tests.system.chaos.rules import Apart, Ended
 from tests.system.cluster import Cluster
 from tests.system.netns import PUBLIC
 
@@ -32,7 +34,7 @@ KINDS = {
 }
 #: These take a node away from the monitors.
 _TAKES_AWAY = frozenset({"kill", "stop", "freeze", "cut public"})
-_STOPS_WITHIN = 10.0
+_STOPS_WITHIN = 30.0
 
 
 class Fault(NamedTuple):
@@ -53,9 +55,11 @@ class Faults:
         self.began = began
         self.script: list[Fault] = []
         self.ended: list[Ended] = []
-        self.cuts: list[Cut] = []
+        self.apart: list[Apart] = []
         self._deck: list[str] = []
         self._away: set[int] = set()
+        #: Agents that were started and are not ready yet, and since when they are away.
+        self._starting: dict[int, float] = {}
         #: What undoes a fault, and when.
         self._open: list[tuple[float, Callable[[], None]]] = []
 
@@ -64,6 +68,8 @@ class Faults:
         for when, undo in [each for each in self._open if each[0] <= now]:
             self._open.remove((when, undo))
             undo()
+        for node in [node for node in self._starting if self._ready(node)]:
+            self._back(node, self._starting.pop(node))
 
     def undo_all(self) -> None:
         """All is well again."""
@@ -104,29 +110,44 @@ class Faults:
             return None
         node = self.random.choice(free)
         self._away.add(node)
+        at = time.monotonic()
         undo = getattr(self, f"_{kind.replace(' ', '_')}")(node)
 
         def back() -> None:
             undo()
-            self._away.discard(node)
+            if kind in ("kill", "stop"):
+                self.cluster.start(node)
+                self.ended.append(Ended(self.cluster.name(node), at, time.monotonic(), kind == "stop"))
+                self._starting[node] = at
+            else:
+                self._back(node, at)
 
         return self.cluster.name(node), back
 
+    def _back(self, node: int, since: float) -> None:
+        self._away.discard(node)
+        self._note_apart([(node, other) for other in self.cluster.net.nodes if other != node], since)
+
+    def _ready(self, node: int) -> bool:
+        try:
+            return self.cluster.get(node, "/readyz", timeout=0.5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def _note_apart(self, pairs: Iterable[tuple[int, int]], since: float) -> None:
+        for pair in pairs:
+            names = frozenset(map(self.cluster.name, pair))
+            self.apart.append(Apart(names, since, time.monotonic()))
+
     def _kill(self, node: int) -> Callable[[], None]:
-        at = time.monotonic()
         self.cluster.kill(node)
-        return lambda: self._start(node, at, clean=False)
+        return lambda: None
 
     def _stop(self, node: int) -> Callable[[], None]:
-        at = time.monotonic()
         process = self.cluster.processes.pop(node)
         process.terminate()
         process.wait(_STOPS_WITHIN)
-        return lambda: self._start(node, at, clean=True)
-
-    def _start(self, node: int, at: float, *, clean: bool) -> None:
-        self.cluster.start(node)
-        self.ended.append(Ended(self.cluster.name(node), at, time.monotonic(), clean))
+        return lambda: None
 
     def _freeze(self, node: int) -> Callable[[], None]:
         self.cluster.pause(node)
@@ -150,14 +171,11 @@ class Faults:
         def back() -> None:
             for rail in rails:
                 net.heal(node, rail)
-            # Whoever else was cut off from this node could not send to it either.
-            self.cuts.extend(Cut(net_name, began, time.monotonic()) for net_name in self._names())
+            others = [to] if to else [each for each in net.nodes if each != node]
+            self._note_apart([(node, each) for each in others], began)
 
         where = f"node{node}" + (f" and node{to}" if to else "")
         return f"{where}, rail {' and '.join(map(str, rails))}", back
-
-    def _names(self) -> list[str]:
-        return [self.cluster.name(node) for node in self.cluster.net.nodes]
 
     def signal_monitor(self, name: str, seconds: float) -> None:
         """Freezes one monitor for so long."""

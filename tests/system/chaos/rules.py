@@ -79,10 +79,10 @@ class Ended(NamedTuple):
     clean: bool
 
 
-class Cut(NamedTuple):
-    """A node could not send to some other on some rail."""
+class Apart(NamedTuple):
+    """Something kept two nodes from each other: a cut on some rail, or one of them was not there."""
 
-    node: str
+    nodes: frozenset[str]
     began: float
     ended: float
 
@@ -98,7 +98,7 @@ class Run:
     watched: dict[str, list[dict[str, Any]]]
     names: dict[str, str]
     ended: list[Ended] = field(default_factory=list)
-    cuts: list[Cut] = field(default_factory=list)
+    apart: list[Apart] = field(default_factory=list)
     #: Where the filtered reader was in the end, and where its node was.
     filtered: tuple[str, str] = ("", "")
 
@@ -113,22 +113,35 @@ class Run:
         return held
 
     @cached_property
-    def died(self) -> dict[str, str]:
-        """Accepted events that no other node ever had when their origin's agent ended, and how it ended.
+    def died(self) -> set[str]:
+        """Accepted events that were lost with the last agent that had them: nobody is left who could tell.
 
-        A kill may cost what was accepted an instant before; a clean stop only what no rail carried.
+        Each agent that had it ended before the others could get it: they were kept from those that had it.
+        But an agent that is killed in the instant after it accepted an event may be the only one to know.
         """
-        died = {}
-        for event in self.accepted:
-            ends = [end for end in self.ended if end.node == event.origin and end.at >= event.began]
-            if ends and not self.held[event.key] - {event.origin}:
-                end = min(ends, key=lambda end: end.at)
-                if not end.clean or self._cut(event.origin, event.began, end.at):
-                    died[event.key] = "stopped" if end.clean else "killed"
-        return died
+        return {event.key for event in self.accepted if self._dead(event)}
 
-    def _cut(self, node: str, began: float, ended: float) -> bool:
-        return any(c.node == node and c.began <= ended and c.ended >= began - SLACK for c in self.cuts)
+    def _dead(self, event: Accepted) -> bool:
+        had = self.held[event.key] | {event.origin}
+        ends = []
+        for node in had:
+            later = [end for end in self.ended if end.node == node and end.at >= event.began]
+            if not later:
+                return False
+            ends.append(min(later, key=lambda end: end.at))
+        last = max(ends, key=lambda end: end.at)
+        if len(had) == 1 and not last.clean and last.at < event.ended + SLACK:
+            return True
+        others = set(self.names.values()) - had
+        return last.at < event.began + self.retain and all(
+            self._kept(other, had, event.began, last.at) for other in others
+        )
+
+    def _kept(self, node: str, had: set[str], began: float, ended: float) -> bool:
+        return any(
+            node in each.nodes and each.nodes & had and each.began <= ended and each.ended >= began
+            for each in self.apart
+        )
 
     def windows(self, url: str, after: float) -> Iterator[dict[str, Any]]:
         """A node's windows from then on, until its agent ended."""

@@ -6,7 +6,6 @@ import contextlib
 import json
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from random import Random
 from typing import Any, Protocol
@@ -182,7 +181,7 @@ class Chaos:
             watched=dict(monitors.watched),
             names=names,
             ended=self.faults.ended,
-            cuts=self.faults.cuts,
+            apart=self.faults.apart,
             filtered=self._filtered(),
         )
         if self.page:
@@ -207,12 +206,10 @@ class Chaos:
     def report(self, run: Run) -> str:
         """What happened, for people."""
         wrong = broken(run)
-        died = Counter(run.died.values())
         lines = [
             f"seed {self.seed}, {self.seconds:g} s, {len(self.faults.script)} faults, retention {RETAIN} s",
             f"{len(run.accepted)} events accepted; {self.traffic.unsure} requests' worth without an answer",
-            f"{died['killed']} events died with an agent that was killed before any other node had them",
-            f"{died['stopped']} died with an agent that was cut off and stopped",
+            f"{len(run.died)} of them died with the last agent that had them",
             "",
             "| monitor | told | lost | repeated | gaps | of them false |",
             "| --- | --- | --- | --- | --- | --- |",
