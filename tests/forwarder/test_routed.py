@@ -132,21 +132,6 @@ async def test_a_client_of_a_router_that_hangs_tries_another_one_first(routed: R
         await end.rail.close()
 
 
-async def test_nobody_opens_a_rail_again_for_a_peer_behind_a_router(routed: Routed) -> None:
-    """A peer that was never met may have lost its own way to the routers; theirs and ours are in order."""
-    a, b = End(routed.rail("node1")), End(routed.rail("node2"))
-    await meet(a, b)
-    now = asyncio.get_running_loop().time()
-    for seconds in range(60):
-        for end in (a, b, *routed.ends.values()):
-            living = ["node1", "node2", "node3"]
-            end.rail.look(living, living, now + seconds, 1.0)
-            await asyncio.sleep(0.002)
-    assert [0, 0, 0, 0] == [end.rail.stats().reopened for end in (a, b, *routed.ends.values())]
-    for end in (a, b):
-        await end.rail.close()
-
-
 def test_a_router_needs_an_address_and_a_client_none() -> None:
     """Only a client can do without an endpoint of its own."""
     with pytest.raises(RailError, match="is not PROTOCOL/HOST:PORT"):
