@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from tests.system.cluster import Cluster, until
 from tests.system.netns import Net, missing
+from tests.system.rail_nodes import End, Nodes
 from tests.system.test_cluster import only, publishing, sequences, wait_for_last
 
 pytestmark = [
@@ -25,54 +23,70 @@ pytestmark = [
 
 ROOT = Path(__file__).parent.parent.parent
 NODES = 5
-CUT_AFTER, CUT, SECONDS = 10.0, 4.0, 22.0
+CUT, AFTER = 4.0, 5.0
+#: What may be late at most where nothing is wrong, beside the time for which a busy machine stood still.
+LATE = 1.0
+
+
+class Told(NamedTuple):
+    """What five nodes told after rail 1 was cut at node 2."""
+
+    ends: dict[int, End]
+    #: (node, of, rail) -> the longest silence while all was observed.
+    silences: dict[tuple[int, int, int], float]
+    stall: float
 
 
 @pytest.fixture(scope="module")
-def told() -> list[dict[str, Any]]:
+def told() -> Told:
     """What each of five nodes tells after rail 1 was cut at node 2 for four seconds."""
-    program = [sys.executable, "-m", "tests.system.rail_peer"]
     with Net(NODES, 2) as net:
-        peers = []
+        nodes = Nodes(net, 100)
         for node in net.nodes:
-            arguments = [f"{node}", f"{NODES}", "100", f"{SECONDS}"]
-            command = net.command(node, [*program, *arguments])
-            peers.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
-        time.sleep(CUT_AFTER)
+            nodes.start(node)
+        nodes.together()
+        time.sleep(1)
+        begun = time.monotonic()
         net.cut(2, 1)
         time.sleep(CUT)
         net.heal()
-        return [json.loads(peer.communicate(timeout=20)[0]) for peer in peers]
+        time.sleep(AFTER)
+        over = time.monotonic()
+        ends = nodes.end()
+    silences: dict[tuple[int, int, int], float] = {}
+    for node, _, of, rail, since, until_then in nodes.silences():
+        if since and until_then > begun:
+            silences[node, of, rail] = max(silences.get((node, of, rail), 0.0), until_then - since)
+    for node, end in ends.items():
+        for (rail, of), last in end.last.items():
+            silences[node, of, rail] = max(silences.get((node, of, rail), 0.0), over - last)
+    return Told(ends, silences, max(end.stall for end in ends.values()))
 
 
-def test_the_other_rail_does_not_stall(told: list[dict[str, Any]]) -> None:
-    """While four links of rail 1 die and are closed, nothing on rail 2 is late."""
-    latest = {key: late for each in told for key, late in each["latest"].items() if key.startswith("2/")}
-    silence = {key: gap for each in told for key, gap in each["silence"].items() if key.startswith("2/")}
-    assert NODES == len(latest)
-    assert 1 > max(latest.values()), latest
-    assert 1 > max(silence.values()), silence
+def test_the_other_rail_does_not_stall(told: Told) -> None:
+    """While four links of rail 1 die and are closed, nothing on rail 2 is late or missing."""
+    for end in told.ends.values():
+        latest = [late for (rail, _), late in end.latest.items() if rail == 2]
+        assert NODES - 1 == len(latest)
+        assert LATE + 2 * told.stall > max(latest), told
+    silences = {key: gap for key, gap in told.silences.items() if key[2] == 2}
+    assert NODES * (NODES - 1) == len(silences)
+    assert LATE + 2 * told.stall > max(silences.values()), told
 
 
-def test_nobody_else_on_the_cut_rail_is_disturbed(told: list[dict[str, Any]]) -> None:
+def test_nobody_else_on_the_cut_rail_is_disturbed(told: Told) -> None:
     """On rail 1 the nodes that were not cut off go on hearing each other."""
-    others = {
-        (number, key): gap
-        for number, each in enumerate(told, 1)
-        for key, gap in each["silence"].items()
-        if number != 2 and key.startswith("1/") and key != "1/node2"
-    }
+    others = {key: gap for key, gap in told.silences.items() if key[2] == 1 and 2 not in key[:2]}
     assert (NODES - 1) * (NODES - 2) == len(others)
-    assert 1 > max(others.values()), others
+    assert LATE + 2 * told.stall > max(others.values()), told
 
 
-def test_the_cut_rail_comes_back(told: list[dict[str, Any]]) -> None:
-    """After the heal every link is there again, both ways; the bound leaves room for a busy machine."""
-    cut = [each["silence"]["1/node2"] for number, each in enumerate(told, 1) if number != 2]
-    cut += [gap for key, gap in told[1]["silence"].items() if key.startswith("1/")]
+def test_the_cut_rail_comes_back(told: Told) -> None:
+    """Soon after the heal every link is there again, both ways; there is one for each pair."""
+    cut = [gap for key, gap in told.silences.items() if key[2] == 1 and 2 in key[:2]]
     assert 2 * (NODES - 1) == len(cut)
-    assert CUT - 0.5 < min(cut) <= max(cut) < CUT + 8, cut
-    assert [[NODES - 1, NODES - 1]] * NODES == [each["peers"] for each in told]
+    assert CUT - 0.5 < min(cut) <= max(cut) < CUT + 2.5 + 2 * told.stall, told
+    assert [[NODES - 1, NODES - 1]] * NODES == [end.peers for end in told.ends.values()]
 
 
 def metric(cluster: Cluster, node: int, name: str, labels: str) -> float:
