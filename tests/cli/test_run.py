@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,32 @@ def test_in_order_while_a_command_runs(tocsin, node, running, record, tmp_path):
 
     wait_for(lambda: record.types[-1:] == sent[-1:], 30)
     assert [type for type in record.types if type != "order.begin"] == sent
+
+
+def test_polls_on_while_a_command_runs(tocsin, node, running, tmp_path):
+    """However long a command takes, the feed is read: each event brings the reader back to the node."""
+    begun, done = tmp_path / "begun", tmp_path / "done"
+    waits = f"touch {begun}; while [ ! -e {done} ]; do sleep 0.05; done"
+    running("busy", "--", "sh", "-c", waits)
+
+    def called():
+        emit(tocsin, node, "busy.begin")
+        return begun.exists()
+
+    wait_for(called)
+    for _ in range(3):
+        before = told(node)
+        emit(tocsin, node, "busy.more")
+        wait_for(lambda before=before: told(node) > before)
+    done.touch()
+
+
+def told(node):
+    """How many answers with events the node has given."""
+    with urllib.request.urlopen(f"{node}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    name = 'tocsin_feed_answers_total{answer="events"} '
+    return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
 
 def test_failures_are_told(tocsin, node, running):
