@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -107,8 +108,13 @@ def test_polls_on_while_a_command_runs(tocsin, node, running, tmp_path):
     for _ in range(3):
         before = told(node)
         emit(tocsin, node, "busy.more")
-        wait_for(lambda before=before: told(node) > before)
+        wait_for(partial(tells_more, node, before))
     done.touch()
+
+
+def tells_more(node, before):
+    """Whether the node has given another answer with events."""
+    return told(node) > before
 
 
 def told(node):
