@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-import { Follow, Frames, Interests } from '../../../src/tocsin/web/static/monitor.js';
+import { Follow, Frames, Interests, Monitor } from '../../../src/tocsin/web/static/monitor.js';
 
 const table = name => JSON.parse(readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8'));
 const OUTPUTS = ['asks', 'handles', 'gap', 'refreshes', 'refused'];
@@ -116,3 +116,10 @@ for (const one of table('interest_cases.json').cases) {
     if ('frame' in one) assert.equal(interests.withNodes().text, one.frame);
   });
 }
+
+test('tabs that cannot tell each other hold no polls, or eight of them would leave no connection for frames', () => {
+  const { BroadcastChannel } = globalThis;
+  assert.equal(new Monitor(['http://a']).follow.wait, 20);
+  delete globalThis.BroadcastChannel;
+  try { assert.equal(new Monitor(['http://a']).follow.wait, 0); } finally { globalThis.BroadcastChannel = BroadcastChannel; }
+});

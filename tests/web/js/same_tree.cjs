@@ -1,4 +1,4 @@
-// Compares the syntax trees of two modules: node same_tree.cjs A B. Private names may differ, if they do so consistently.
+// Compares the syntax trees of modules, two and two: node same_tree.cjs A B … Private names may differ, consistently.
 const { readFileSync } = require('node:fs');
 const ts = require('typescript');
 
@@ -19,9 +19,11 @@ function tree(file) {
   return nodes;
 }
 
-const [one, other] = process.argv.slice(2).map(tree);
-const at = one.findIndex((node, i) => node !== other[i]);
-if (at >= 0 || one.length !== other.length) {
-  console.log(`node ${at}: ${one.slice(at - 5, at + 5).join(' | ')}  is now  ${other.slice(at - 5, at + 5).join(' | ')}`);
-  process.exit(1);
+const files = process.argv.slice(2);
+for (let i = 0; i < files.length; i += 2) {
+  const one = tree(files[i]), other = tree(files[i + 1]);
+  const at = one.findIndex((node, n) => node !== other[n]);
+  if (at < 0 && one.length === other.length) continue;
+  console.log(`${files[i]}, node ${at}: ${one.slice(at - 5, at + 5).join(' | ')}  is now  ${other.slice(at - 5, at + 5).join(' | ')}`);
+  process.exitCode = 1;
 }

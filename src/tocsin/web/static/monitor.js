@@ -161,7 +161,8 @@ export class Monitor extends EventTarget {
   constructor(nodes, { cluster = '', cursor = '', seen = null, interval = 0, wait = 20, retain = 0,
     hidden = () => globalThis.document?.hidden ?? false, fetch = (input, init) => globalThis.fetch(input, init), now = () => performance.now() / 1000 } = {}) {
     super();
-    this.follow = new Follow(nodes, { after: cursor, seen, view: 'brief', interval, wait });
+    // Tabs that cannot share a poll must not hold one each: a browser has six connections to a node, and frames need some.
+    this.follow = new Follow(nodes, { after: cursor, seen, view: 'brief', interval, wait: globalThis.BroadcastChannel ? wait : 0 });
     this.follow.retain = retain;
     this.hidden = hidden; this.fetch = fetch; this.now = now; this.cluster = cluster;
     this.base = this.follow.node;
