@@ -33,9 +33,19 @@ class Agents:
     """``count`` agents; use as a context manager. Node ``0`` is ``node1``."""
 
     def __init__(
-        self, directory: Path, count: int = 3, *, rails: int = 2, settings: str = "", embedded: int = 0
+        self,
+        directory: Path,
+        count: int = 3,
+        *,
+        rails: int = 2,
+        settings: str = "",
+        embedded: int = 0,
+        apart: float = 0.0,
     ) -> None:
-        """``embedded``: so many of the last nodes are not started here; :meth:`rails` is for them."""
+        """``embedded``: so many of the last nodes are not started here; :meth:`rails` is for them.
+
+        ``apart``: seconds between two starts.
+        """
         self.urls = [f"http://127.0.0.1:{free_port('127.0.0.1')}" for _ in range(count)]
         ends = [
             [
@@ -62,16 +72,23 @@ class Agents:
                     env={k: v for k, v in os.environ.items() if not k.startswith("TOCSIN_")},
                 )
             )
+            pause(apart)
 
     def __enter__(self) -> Agents:
-        end = time.monotonic() + 30 + 3 * len(self.urls)
+        try:
+            self._wait(30 + 3 * len(self.urls))
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
         for url in self.urls:
             while not self._ready(url):
                 if time.monotonic() > end:
-                    self.stop()
                     raise RuntimeError(f"{url} is not ready")
                 pause(0.1)
-        return self
 
     def _ready(self, url: str) -> bool:
         try:

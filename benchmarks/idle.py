@@ -7,6 +7,7 @@ For 3, 10 and 30 agents (or those given): messages and bytes a second of each, i
 
 from __future__ import annotations
 
+import signal
 import statistics
 import sys
 import tempfile
@@ -17,7 +18,8 @@ from typing import Final
 from benchmarks.agents import Agents, pause
 
 COUNTS: Final = (3, 10, 30)
-#: Seconds until the start is over, and seconds that are measured.
+#: Seconds between two starts, until the last one is over, and that are measured.
+APART: Final = 1.0
 SETTLE: Final = 30.0
 SECONDS: Final = 30.0
 _COUNTERS: Final = ("rail_sent", "rail_sent_bytes", "rail_received", "rail_received_bytes")
@@ -58,10 +60,14 @@ def measure(agents: Agents) -> dict[str, float]:
 
 def main() -> None:
     """Prints the table of docs/scale.md."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the agents end with it
     print("| agents | sent/s | received/s | received B/s | CPU, median (most) | memory, median (most) |")
     print("| --- | --- | --- | --- | --- | --- |")
     for count in [int(word) for word in sys.argv[1:]] or COUNTS:
-        with tempfile.TemporaryDirectory() as directory, Agents(Path(directory), count) as agents:
+        with (
+            tempfile.TemporaryDirectory() as directory,
+            Agents(Path(directory), count, apart=APART) as agents,
+        ):
             found = measure(agents)
         print(
             f"| {count} | {found['rail_sent']:.1f} | {found['rail_received']:.1f} "

@@ -391,6 +391,19 @@ def test_a_node_that_its_cluster_does_not_name(read):
     )
 
 
+def test_a_buffer_that_is_probably_not_meant_so(read):
+    """Of nodes that the cluster does not have; or none, where no other node could have one."""
+    nodes = "[cluster]\nnodes = ['host1', 'b']\n"
+    assert read(f"{nodes}[buffer]\nnodes = ['b', 'c']").warnings == (
+        "buffer.nodes: cluster.nodes does not name c",
+    )
+    assert read("[buffer]\nnodes = ['b', 'c']").warnings == ()
+    assert read("[buffer]\nenabled = false").warnings == (
+        "buffer.enabled: is false, and without a rail no other node has a buffer",
+    )
+    assert read("[buffer]\nenabled = false\n[[rails]]\nlisten = 'tcp/127.0.0.1:1'").warnings == ()
+
+
 # -- the settings themselves -------------------------------------------------------------------------
 
 

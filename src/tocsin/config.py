@@ -280,6 +280,10 @@ class _Reading:
         nodes, name = values["cluster.nodes"], values["node.name"]
         if nodes and name not in nodes and not {"cluster.nodes", "node.name"} & self._bad:
             self.warnings.append(f"cluster.nodes: does not name this node, {name!r}")
+        if strangers := set(values["buffer.nodes"]) - set(nodes or values["buffer.nodes"]):
+            self.warnings.append(f"buffer.nodes: cluster.nodes does not name {', '.join(sorted(strangers))}")
+        if not values["buffer.enabled"] and not rails:
+            self.warnings.append("buffer.enabled: is false, and without a rail no other node has a buffer")
 
     def _check_order(self, values: Mapping[str, Any], lower: str, upper: str) -> None:
         if values[lower] < values[upper] or {lower, upper} & self._bad:
