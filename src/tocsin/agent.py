@@ -79,12 +79,12 @@ class Agent:
         self.replica = self._make_replica()
         self._know_from_the_start()
 
-        self.bus.subscribe(self._to_board)
-        self.bus.subscribe(self._to_buffer)
+        self.bus.subscribe_bursts(self._to_board)
+        self.bus.subscribe_bursts(self._to_buffer)
         self.app = create_app(self)  # its feed wakes behind the buffer
         self.kept.revive(self.replica, self.recent, self.app, self.now())
         self.forwarder = Forwarder(self.replica, make_rails(config), self)
-        self.bus.subscribe(self._to_log)
+        self.bus.subscribe_bursts(self._to_log)
         self.supervisor = Supervisor(
             self._make_desk, disabled=config.generators.disabled, settings=generator_settings(config)
         )
@@ -126,20 +126,25 @@ class Agent:
 
     # -- the bus ---------------------------------------------------------------------------
 
-    def _to_board(self, item: Arrival | Loss) -> None:
-        if isinstance(item, Arrival):
-            self.board.fold(item.event)
-            if item.event.type == "node.forgotten":
-                self.measures.forget(item.event.node)
+    def _to_board(self, items: Sequence[Arrival | Loss]) -> None:
+        for item in items:
+            if isinstance(item, Arrival):
+                self.board.fold(item.event)
+                if item.event.type == "node.forgotten":
+                    self.measures.forget(item.event.node)
 
-    def _to_buffer(self, item: Arrival | Loss) -> None:
-        self.kept.take(item, self.recent, self.now(), self.wall())
+    def _to_buffer(self, items: Sequence[Arrival | Loss]) -> None:
+        now, wall = self.now(), self.wall()
+        for item in items:
+            self.kept.take(item, self.recent, now, wall)
 
-    def _to_log(self, item: Arrival | Loss) -> None:
-        if isinstance(item, Loss):
-            log.warning("events lost", origin=item.origin, first=item.first, last=item.last)
-        elif (event := item.event).origin == self.name and event.incarnation == self.publisher.incarnation:
-            log.info(event.type, subject=event.subject, severity=event.severity, sequence=event.sequence)
+    def _to_log(self, items: Sequence[Arrival | Loss]) -> None:
+        told, life = log.enabled("info"), self.publisher.incarnation
+        for item in items:
+            if isinstance(item, Loss):
+                log.warning("events lost", origin=item.origin, first=item.first, last=item.last)
+            elif told and (event := item.event).origin == self.name and event.incarnation == life:
+                log.info(event.type, subject=event.subject, severity=event.severity, sequence=event.sequence)
 
     # -- publishing ------------------------------------------------------------------------
 
@@ -149,8 +154,7 @@ class Agent:
             raise NotReady(self.readiness())
         events = self.publisher.seal(drafts, self.wall())
         now = self.now()
-        for event in events:
-            self.bus.publish(Arrival(event, now))
+        self.bus.publish(*[Arrival(event, now) for event in events])
         return [event.sequence for event in events]
 
     def publish_report(self, draft: Draft) -> None:
