@@ -65,9 +65,7 @@ def run(seed: int, count: int) -> Result:
         nodes.together()
         faults = [_fault(rng, nodes) for _ in range(STEPS)]
         ends = nodes.end()
-        heard = set(ends[1].last) and {
-            (node, of, rail) for node, end in ends.items() for rail, of in end.last
-        }
+    heard = {(node, of, rail) for node, end in ends.items() for rail, of in end.last}
     return _judge(nodes, faults, [key for key in _pairs(count) if key not in heard])
 
 

@@ -41,10 +41,12 @@ _pause = threading.Event()
 class Window(NamedTuple):
     """What was measured for a while, in seconds and bytes."""
 
-    #: From the number at node 1 to the number at node 2: 99 of 100 events, and all.
+    #: From the number at node 1 to the number at node 2: 80 and 99 of 100 events, and all.
+    p80: float
     p99: float
     most: float
-    #: How long a POST at node 1 took: 99 of 100.
+    #: How long a POST at node 1 took: 80 and 99 of 100.
+    post80: float
     post: float
     #: The larger of nodes 1 and 2.
     memory: int
@@ -72,7 +74,8 @@ def measure(cluster: Cluster, seconds: float = WINDOW) -> Window:
     there = _recorded(cluster, 2, cursors[2])
     late = [there[key] - at for key, at in _recorded(cluster, 1, cursors[1]).items()]
     memory = max(psutil.Process(cluster.pid(node)).memory_info().rss for node in (1, 2))
-    return Window(percentile(late, 0.99), max(late), percentile(posts, 0.99), memory, sent - len(late))
+    lates = percentile(late, 0.8), percentile(late, 0.99), max(late)
+    return Window(*lates, percentile(posts, 0.8), percentile(posts, 0.99), memory, sent - len(late))
 
 
 def _recorded(cluster: Cluster, node: int, after: str) -> dict[str, float]:
@@ -132,14 +135,18 @@ def run(cluster: Cluster, fault: str, seconds: float = WINDOW) -> tuple[Window, 
 def test_a_node_in_trouble_delays_nobody_else(cluster: Cluster) -> None:
     """Node 3 is cut off, frozen, slow: from node 1 to node 2 nothing is lost or waits for node 3.
 
-    The bounds are those of a busy machine; how little it really is: the next test.
+    Whoever waited for a dead link waited for two seconds and more, so most events would be late. The bounds
+    are those of a busy machine; how little it really is: the next test.
     """
-    for fault in FAULTS:
-        healthy, ill = run(cluster, fault, 3.5)
-        assert 0 == healthy.lost == ill.lost, fault
-        assert 1 > ill.most, (fault, healthy, ill)
-        assert 0.5 > ill.post, (fault, healthy, ill)
+    healthy = measure(cluster, 1.0)
+    for fault, trouble in FAULTS.items():
+        with trouble(cluster):
+            ill = measure(cluster, 3.5)
+        assert 0 == ill.lost, fault
+        assert 0.5 > ill.p80, (fault, healthy, ill)
+        assert 0.5 > ill.post80, (fault, healthy, ill)
         assert ill.memory < healthy.memory + MEMORY, (fault, healthy, ill)
+        cluster.wait_together()
 
 
 @pytest.mark.faults
