@@ -73,7 +73,7 @@ async def _answer(request: Request) -> Response:
         found = file(request.path_params["name"])
     except KeyError:
         raise HTTPException(404) from None
-    headers = {"etag": found.tag, "vary": "Accept-Encoding"}
+    headers = {"etag": found.tag, "vary": "Accept-Encoding, Origin"}
     known = {tag.strip() for tag in request.headers.get("if-none-match", "").split(",")}
     if found.tag in known:
         return Response(status_code=304, headers=headers)
