@@ -65,3 +65,13 @@ def test_example_is_right(tmp_path):
     assert as_it_is == load(None, {}, hostname="host1", default_file=tmp_path / "none")
     assert [rail.listen for rail in in_use.rails] == ["tcp/10.1.0.1:7447"]
     assert in_use.buffer == as_it_is.buffer
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/*.md")), ids=lambda path: path.name)
+def test_configurations_in_documents_are_right(path, tmp_path):
+    """Every configuration that a document shows can be used as it is, without a warning."""
+    blocks = re.findall(r"^```toml\n(.*?)^```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    for number, block in enumerate(blocks):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(block, "utf-8")
+        assert load(file, {}, hostname="host1").warnings == ()
