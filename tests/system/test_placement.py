@@ -96,10 +96,7 @@ def test_a_buffer_of_some_nodes(make_cluster: Make) -> None:
     position = cluster.get(1, "/api/v1/events").json()
     body = {"after": position["cursor"], "seen": position["seen"]}
     there = cluster.request("POST", 3, "/api/v1/events/resume", json=body)
-    assert (there.status_code, list(there.json()["nodes"].values())) == (
-        421,
-        [cluster.url(1), cluster.url(2)],
-    )
+    assert (there.status_code, set(there.json()["nodes"])) == (421, {"node1", "node2"})
 
     cluster.kill(3)  # who was served by it goes on at a node that has all, and is told nothing twice
     sent[1] += [cluster.emit(1, "test.event") for _ in range(3)]

@@ -15,7 +15,7 @@ from tests.system.test_cluster import sequences
 pytestmark = [
     pytest.mark.system,
     pytest.mark.slow,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(400),
     pytest.mark.skipif(bool(missing()), reason=missing() or "-"),
 ]
 
@@ -44,8 +44,8 @@ def routed(tmp_path: Path) -> Iterator[Routed]:
     cluster = Routed(tmp_path, nodes=len(ROUTERS + CLIENTS), settings=quiet)
     try:
         cluster.start()
-        cluster.wait_ready(seconds=90)
-        cluster.wait_together(seconds=60)
+        cluster.wait_ready(seconds=150)
+        cluster.wait_together(seconds=90)
         yield cluster
     finally:
         print(cluster.logs(20))
