@@ -117,8 +117,8 @@ class Connection(HttpToolsProtocol):
         self._held: bytes | None = None
         #: What came after it already.
         self._late = b""
-        #: The rest of a plain head, as it was sent.
-        self._plain = b""
+        #: What a plain head was like behind its query, and how long that is.
+        self._plain, self._tail = b"", 0
         #: Bytes of a head that is not complete.
         self._head = 0
         self._is_new, self._turned_away = True, False
@@ -157,7 +157,7 @@ class Connection(HttpToolsProtocol):
             self._keep(data)
         elif self._turned_away:
             self._turn_away()
-        elif not (self._plain and self._ask_quickly(data)):
+        elif not (self._plain and data.endswith(self._plain) and self._ask_quickly(data)):
             self._ask(data)
 
     def _is_answered(self) -> bool:
@@ -165,22 +165,21 @@ class Connection(HttpToolsProtocol):
         return cycle is None or cycle.response_complete
 
     def _ask_quickly(self, data: bytes) -> bool:
-        line, _, rest = data.partition(_VERSION)
-        if rest != self._plain or line[: len(_GET)] != _GET:
-            return False
         if self._head or not self.cycle.response_complete or self.flow.write_paused or self._lobby.is_crowded:
             return False
-        key = line[len(_GET) :]
-        found = self._quick.look(key, self.server_state.default_headers)
-        if found is None:
+        key, quick = data[len(_GET) : self._tail], self._quick
+        if data[: len(_GET)] != _GET or b" " in key:
             return False
+        found = quick.wait(key) or quick.look(key, self.server_state.default_headers)
         if isinstance(found, Wait):
             self._held = key
-            self._quick.feed.holding.add(self, found.interests, found.number, found.seconds)
-        else:
-            self.since = self._lobby.now
-            self._quick.feed.answers[found.kind] += 1
-            self.transport.write(found.data)
+            quick.feed.holding.add(self, found.interests, found.number, found.ticks)
+            return True
+        if found is None:
+            return False
+        self.since = self._lobby.now
+        quick.feed.answers[found.kind] += 1
+        self.transport.write(found.data)
         return True
 
     def _ask(self, data: bytes) -> None:
@@ -193,10 +192,11 @@ class Connection(HttpToolsProtocol):
                 self.send_400_response("the head of a request is too long")
         elif begins:
             self._plain = self._remembered(data) or self._plain
+            self._tail = -len(self._plain)
 
     def _remembered(self, data: bytes) -> bytes:
-        """The rest of the head if the application would take another like it as a plain poll."""
-        _, _, rest = data.partition(_VERSION)
+        """What is behind the query, if the application would take another head like it as a plain poll."""
+        rest = data[max(data.find(_VERSION), 0) :]
         if rest.find(_END) != len(rest) - len(_END) or not self._lobby.is_plain(cast(Scope, self.scope)):
             return b""
         return rest

@@ -24,7 +24,6 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "method-not-allowed": (405, "This cannot be done here"),
     "too-slow": (408, "The body did not arrive in time"),
     "conflict": (409, "This cannot be done now"),
-    "conflict": (409, "This cannot be done now"),
     "gap": (410, "Events may have been missed: refresh"),
     "too-large": (413, "Too large"),
     "unsupported-media-type": (415, "Not in this format"),

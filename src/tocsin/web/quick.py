@@ -13,6 +13,7 @@ from tocsin.core.buffer import Buffer
 from tocsin.core.interest import Interests
 from tocsin.web.asgi import Headers
 from tocsin.web.feed import KINDS, Feed
+from tocsin.web.hold import ticks
 from tocsin.web.node import Node
 from tocsin.web.problems import MEDIA_TYPE, Problem
 
@@ -34,11 +35,11 @@ class Told(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """There is nothing for these interests up to ``number``: hold it for so long."""
+    """There is nothing for these interests up to ``number``: hold it for so many ticks."""
 
     interests: Interests
     number: int
-    seconds: float
+    ticks: int
 
 
 def whole(status: int, headers: Headers, body: bytes) -> bytes:
@@ -55,8 +56,10 @@ class Quick:
 
     def __init__(self, feed: Feed, node: Node) -> None:
         self.feed, self._node = feed, node
+        #: The verdicts that a query is to be held; each is good for its number.
+        self.waits: dict[bytes, Wait] = {}
         #: By whether a slot is free, which answers say; then by query.
-        self._looks: dict[bool, dict[bytes, Told | Wait]] = {True: {}, False: {}}
+        self._looks: dict[bool, dict[bytes, Told]] = {True: {}, False: {}}
         self._ends: dict[bytes, Told] = {}
         self._bytes = 0
         #: For which buffer, and where it began and ended.
@@ -69,23 +72,39 @@ class Quick:
 
         ``dressing``: the server's own headers, a new list whenever they change.
         """
-        buffer = self._node.buffer
-        if buffer is None or self.feed.holding.closed or self._node.readiness():
+        if self._node.buffer is not self._buffer or dressing is not self._dressing:
+            self._dress(dressing)
+        buffer = self._buffer
+        if buffer is None or self.feed.holding.closed:
             return None
-        self._refresh(buffer, dressing)
+        if buffer.last != self._last or buffer.first != self._first or self._bytes > _MAX_BYTES:
+            self._forget(buffer)
         ready = self._looks[self.feed.holding.free]
-        found = ready.get(key)
-        if found is None and (found := self._judge(key)) is not None:
+        found = ready.get(key) or self._judge(key)
+        if isinstance(found, Told):
             if len(ready) >= _MAX_READY:
                 ready.clear()
             ready[key] = found
+        elif found is not None:
+            if len(self.waits) >= _MAX_READY:
+                self.waits.clear()
+            self.waits[key] = found
         return found
+
+    def wait(self, key: bytes) -> Wait | None:
+        """That this query is to be held, if that is known: the answer to most polls of all."""
+        found = self.waits.get(key)
+        if found is None or self._buffer is None or found.number != self._buffer.last:
+            return None
+        return found if self._node.buffer is self._buffer and self.feed.holding.free else None
 
     def conclude(self, key: bytes, dressing: list[tuple[bytes, bytes]]) -> bytes:
         """What a poll that was held is told in the end."""
-        buffer = self._node.buffer
-        assert buffer is not None  # a node does not lose its buffer while it runs
-        self._refresh(buffer, dressing)
+        if self._node.buffer is not self._buffer or dressing is not self._dressing:
+            self._dress(dressing)
+        buffer = self._buffer
+        if buffer is not None and (buffer.last != self._last or buffer.first != self._first):
+            self._forget(buffer)
         found = self._ends.get(key)
         if found is None or self.feed.holding.closed:
             found = self._ends[key] = self._end(key)
@@ -98,18 +117,17 @@ class Quick:
         headers = [*self._dressing, kind, *problem.headers, *self.feed.headers(), (b"connection", b"close")]
         return whole(problem.status, headers, problem.body())
 
-    def _refresh(self, buffer: Buffer, dressing: list[tuple[bytes, bytes]]) -> None:
-        """Forgets what is ready if it is not true any more. What is evicted is followed by a new number."""
-        if (
-            buffer.last == self._last
-            and dressing is self._dressing
-            and buffer.first == self._first
-            and buffer is self._buffer
-            and self._bytes <= _MAX_BYTES
-        ):
-            return
-        self._buffer, self._first, self._last = buffer, buffer.first, buffer.last
-        self._dressing, self._bytes = dressing, 0
+    def _dress(self, dressing: list[tuple[bytes, bytes]]) -> None:
+        """Other headers, once a second. Whether the node is ready is looked at as often."""
+        self._dressing = dressing
+        self._buffer = self._node.buffer if not self._node.readiness() else None
+        if self._buffer is not None:
+            self._forget(self._buffer)
+
+    def _forget(self, buffer: Buffer) -> None:
+        """What was ready is not true any more. (What is evicted is followed by a new number.)"""
+        self._first, self._last, self._bytes = buffer.first, buffer.last, 0
+        self.waits.clear()
         self._looks[True].clear()
         self._looks[False].clear()
         self._ends.clear()
@@ -123,7 +141,7 @@ class Quick:
         except Problem:
             return None
         if isinstance(found, int):
-            return Wait(query.interests, found, query.wait)
+            return Wait(query.interests, found, ticks(query.wait))
         return self._told(*found)
 
     def _end(self, key: bytes) -> Told:
