@@ -131,6 +131,7 @@ def test_the_clock_is_stepped(cluster: Cluster, page: Page) -> None:
         assert "1 min" == page.inner_text("#r-node1-nginx time")
         cluster.event(type, "nginx", status=status)
         page.wait_for_selector(f"#r-node1-nginx b:text('{status}')")
+        page.wait_for_selector(f"#verdict:text('{int(status == 'failed')} failed')")  # all is refreshed
     assert ["nginx", "nginx"] == page.evaluate("() => window.got")
 
 
