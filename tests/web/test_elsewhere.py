@@ -6,8 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+from httpx import ASGITransport
 
 from tests.web.nodes import ID, Node, client
+from tocsin.core.errors import NoContact
+from tocsin.monitor import AsyncMonitor
 
 EVENTS = "/api/v1/events"
 WITHIN = "service.*@node1"
@@ -98,3 +101,15 @@ async def test_nobody_is_known_who_has_a_buffer() -> None:
         assert answer.json()["detail"].endswith("no node that keeps all events is known here")
         node.why_not_ready = "joining"
         assert (await http.get(EVENTS)).status_code == 503
+
+
+async def test_a_monitor_says_why_it_reads_nothing() -> None:
+    """Given only the URL of a node without a buffer, where nobody is known who has one."""
+    node = Node(buffer=False)
+    node.known = {"node1": "http://node1:8340"}
+    async with AsyncMonitor("http://node1:8340", patience=0.0, transport=ASGITransport(node.app)) as monitor:
+        with pytest.raises(
+            NoContact, match="the last: http://node1:8340: node1 keeps no buffer; no node that"
+        ):
+            async for _ in monitor:
+                pass
