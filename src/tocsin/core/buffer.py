@@ -111,7 +111,8 @@ class Buffer:
         )
         if self._now - arrival.born > self.retain:
             heappush(self._aged, (arrival.born + 2 * self.retain, number))
-        self._keep_to_limits()
+        if len(self._entries) > self.max_events or self.bytes > self.max_bytes:
+            self._keep_to_limits()
         return number
 
     def mark(self, loss: Loss, now: float, recordedtime: str) -> int:

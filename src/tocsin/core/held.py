@@ -10,7 +10,7 @@ from collections import deque
 from operator import attrgetter
 from typing import Final
 
-from tocsin.core.event import incarnation_of, seq_of, sequence_of
+from tocsin.core.event import incarnation_of, sequence_of
 from tocsin.core.page import GONE, Entry, following
 
 __all__ = ["Held"]
@@ -49,10 +49,9 @@ class Held:
 
     def hole_before(self, sequence: str) -> str:
         """The first of the sequences that are missing before this one; empty if none is."""
-        life, seq = incarnation_of(sequence), seq_of(sequence)
-        same_life = self.seen != "" and incarnation_of(self.seen) == life
-        expected = seq_of(self.seen) + 1 if same_life else 1
-        return sequence_of(life, expected) if seq > expected else ""
+        seq = int(sequence[14:])
+        expected = int(self.seen[14:]) + 1 if sequence[:14] == self.seen[:14] else 1
+        return sequence_of(incarnation_of(sequence), expected) if seq > expected else ""
 
     def add(self, entry: Entry) -> int:
         """Takes in the origin's next entry; returns the bytes of its event."""

@@ -6,7 +6,7 @@ number; what is ahead of a hole is held back. Accepted events stay for repair un
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from tocsin.core.bus import Arrival
@@ -67,8 +67,18 @@ class Life:
         self.events[seq] = arrival
         self.size += len(arrival.event.body)
         self.known = max(self.known, seq)
-        self._note_hole(now)
+        if self.hole_since is not None or self.accepted + 1 not in self.events:
+            self._note_hole(now)
         return True
+
+    def publish(self, arrivals: Sequence[Arrival]) -> int:
+        """Takes in the next events of this node itself, handed on already; returns the first number."""
+        first = self.known + 1
+        for seq, arrival in enumerate(arrivals, start=first):
+            self.events[seq] = arrival
+            self.size += len(arrival.event.body)
+        self.accepted = self.known = first + len(arrivals) - 1
+        return first
 
     def has(self, seq: int) -> bool:
         """Whether the event needs no decoding: it is known or was given up."""
@@ -105,11 +115,15 @@ class Life:
 
     # -- handing on ------------------------------------------------------------
 
-    def ready(self) -> Iterator[Arrival]:
-        """Hands on what is next in order, one by one."""
-        while (arrival := self.events.get(self.accepted + 1)) is not None:
-            self.accepted += 1
-            yield arrival
+    def ready(self) -> list[Arrival]:
+        """Hands on what is next in order."""
+        found = []
+        seq = self.accepted + 1
+        while (arrival := self.events.get(seq)) is not None:
+            found.append(arrival)
+            seq += 1
+        self.accepted = seq - 1
+        return found
 
     def settle_hole(self, now: float) -> None:
         """After handing on: a new hole, if any, is young again."""

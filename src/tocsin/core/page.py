@@ -17,7 +17,7 @@ __all__ = ["ENVELOPE", "GONE", "Entry", "Gap", "Page", "following", "furthest", 
 ENVELOPE: Final = 80
 
 
-class Entry(Struct, eq=False):
+class Entry(Struct, eq=False, gc=False):
     """One number of the buffer: an event, a marker in place of lost events, or nothing any more.
 
     An entry is never changed once a reader may have it, only replaced in the buffer; ``brief`` is the

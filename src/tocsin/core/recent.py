@@ -12,6 +12,8 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from tocsin.core.board import worst
 from tocsin.core.event import Event
 from tocsin.core.interest import EVERYTHING, Interests
@@ -29,7 +31,7 @@ _MAX_CHANGES: Final = 2000
 _GRADE: Final = {"warning": 1, "error": 2, "critical": 2}
 
 
-class Recorded(NamedTuple):
+class Recorded(Struct, frozen=True, gc=False):
     """One arrival. ``number`` is its number in the buffer, 0 where there is none."""
 
     number: int
@@ -78,11 +80,12 @@ class Recent:
 
     def _count(self, severity: str, recordedtime: str) -> None:
         minute = recordedtime[:16]
-        if minute not in self._minutes:
-            self._minutes[minute] = [0, 0, 0]
+        counts = self._minutes.get(minute)
+        if counts is None:
+            counts = self._minutes[minute] = [0, 0, 0]
             while len(self._minutes) > MINUTES + 1:
                 del self._minutes[next(iter(self._minutes))]
-        self._minutes[minute][_GRADE.get(severity, 0)] += 1
+        counts[_GRADE.get(severity, 0)] += 1
 
     def _follow(self, event: Event, at: str) -> None:
         payload = event.statement()

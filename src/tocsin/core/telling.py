@@ -28,13 +28,15 @@ def bursts(
 ) -> Iterator[bytes]:
     """Consecutive events, the first with number ``first``, in as few messages as may be."""
     burst: list[tuple[int, bytes]] = []
-    size = 0
+    size, age, born = 0, 0, now
     for arrival in arrivals:
         body = arrival.event.body
         if burst and size + len(body) > MAX_MESSAGE_BYTES:
             yield encode(Events, origin, incarnation, first, burst)
             first, burst, size = first + len(burst), [], 0
-        burst.append((max(0, round((now - arrival.born) * 1e6)), body))
+        if arrival.born != born:  # most of a burst were published together
+            born, age = arrival.born, max(0, round((now - arrival.born) * 1e6))
+        burst.append((age, body))
         size += len(body) + 8
     if burst:
         yield encode(Events, origin, incarnation, first, burst)

@@ -44,7 +44,7 @@ class App:
         api = Api(node, self.feed)
         node.bus.subscribe(api.learn)
         self._learn = api.learn
-        node.bus.subscribe(lambda item: self.feed.wake())
+        node.bus.subscribe_bursts(lambda items: self.feed.wake())
         self._router = Router([*api.routes(), files.route(), *pages.routes(node)], redirect_slashes=False)
 
     def recall(self, arrivals: Iterable[Arrival]) -> None:
