@@ -31,7 +31,8 @@ LONGEST_WAIT: Final = 25.0  # the feed refuses more
 TIMEOUT: Final = 5.0  # for an answer, beyond the time that it may be held
 HIDDEN: Final = 30.0  # between polls while nobody looks
 PATH: Final = "/api/v1/events"
-BURST: Final = 0.2  # a held poll is not repeated sooner after news: five a second are live enough
+SHORTEST: Final = 0.2  # between short polls, whatever a feed offers
+BURST: Final = 0.07  # a held poll is not repeated sooner after news: what comes meanwhile is one answer
 AFTER_GAP: Final = 1.0  # a gap, or a foreign buffer, is followed by at most one request a second
 BACKOFF: Final = 1.0  # after the first failure of a node; doubles …
 LONGEST_BACKOFF: Final = 15.0  # … up to this
@@ -293,7 +294,7 @@ class Follow:
         self._fails.clear()
         self._refusals.clear()
         every, wait = read.offer(headers.get("tocsin-poll", ""))
-        self._offers[self.node] = max(INTERVAL if every is None else every, BURST), wait
+        self._offers[self.node] = max(INTERVAL if every is None else every, SHORTEST), wait
 
     # -- when to come back, and to whom ----------------------------------------------------------
 

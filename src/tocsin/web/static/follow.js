@@ -53,7 +53,7 @@ export class Interests {
   }
 }
 
-const INTERVAL = 2, LONGEST_WAIT = 25, TIMEOUT = 5, HIDDEN = 30, BURST = .2, AFTER_GAP = 1;
+const INTERVAL = 2, SHORTEST = .2, LONGEST_WAIT = 25, TIMEOUT = 5, HIDDEN = 30, BURST = .07, AFTER_GAP = 1;
 const BACKOFF = 1, LONGEST_BACKOFF = 15, LONGEST_RETRY_AFTER = 60, STALE = 3, MOST_NODES = 64;
 const PATH = '/api/v1/events';
 const REFUSALS = [400, 401, 403, 413, 415];
@@ -209,7 +209,7 @@ export class Follow {
     this.#fails.clear(); this.#refusals.clear();
     const found = (headers['tocsin-poll'] ?? '').matchAll(/(interval|wait)=(\d{1,6}(?:\.\d{1,3})?)(?:,|$)/g);
     const offer = Object.fromEntries(Array.from(found, ([, name, value]) => [name, Number(value)]));
-    this.#offers.set(this.node, [Math.max(offer.interval ?? INTERVAL, BURST), offer.wait ?? 0]);
+    this.#offers.set(this.node, [Math.max(offer.interval ?? INTERVAL, SHORTEST), offer.wait ?? 0]);
   }
 
   // -- when to come back, and to whom -----------------------------------------------------------
