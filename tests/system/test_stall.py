@@ -27,7 +27,7 @@ BEFORE, DEAD, AFTER = 3.0, 7.0, 3.0
 pytestmark = [
     pytest.mark.system,
     pytest.mark.slow,
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(180),
     pytest.mark.skipif(bool(missing()), reason=missing() or "-"),
 ]
 

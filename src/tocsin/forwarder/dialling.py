@@ -67,7 +67,8 @@ class Lookout:
     def __init__(self, listen: str, connect: Iterable[str], awaited: Collection[str]) -> None:
         own = parse_endpoint(listen) if listen else None
         peers = {text: parse_endpoint(text) for text in connect}
-        self._hosts = {t: peer.address.host for t, peer in peers.items() if own is None or peer != own}
+        mine = own and own.address
+        self._hosts = {text: peer.address.host for text, peer in peers.items() if peer.address != mine}
         self._awaited = sorted(set(awaited) & self._hosts.keys())
         #: Since when each of them answers although it has no link; the session that answered.
         self._answers: dict[str, tuple[float, str]] = {}
