@@ -20,13 +20,13 @@ async function happen(type, many = 1, more = {}) {
   return numbers;
 }
 
-/** A monitor with one frame for everything, that does what is due and writes down what came of it. */
+/** A monitor with one frame, usually for everything, that does what is due and writes down what came of it. */
 class Reader {
   asks = []; handled = []; gaps = []; refreshes = [];
-  constructor(options = {}) {
+  constructor(options = {}, frame = '') {
     this.follow = new Follow([url], { wait: 0, ...options });
     this.frames = new Frames(options.after ?? '');
-    this.frames.register('all', new Interests(''), options.after ?? '', now);
+    this.frames.register('all', new Interests(frame), options.after ?? '', now);
   }
   get due() { return Math.min(this.follow.due, this.frames.due); }
 
@@ -85,7 +85,7 @@ const scenarios = {
   },
 
   async evicted() {
-    const reader = new Reader();
+    const reader = new Reader({}, 'nobodys.business');
     await reader.run(1);
     const from = now;
     for (let second = 0; second < 60; second++) {
@@ -100,6 +100,9 @@ const scenarios = {
     }
     assert.ok(asks.length <= 90, `${asks.length} requests in a minute`);
     assert.equal(new Set(reader.handled).size, reader.handled.length, 'none twice');
+    const refreshes = reader.refreshes.filter(at => at >= from);
+    assert.ok(refreshes.length >= 5, 'gaps refresh the frame');
+    for (const at of refreshes) assert.equal(refreshes.filter(other => other >= at && other < at + 9.99).length, 1, 'once in 10 s');
     await reader.run(5);
     const gaps = reader.gaps.length, [last] = await happen('service.started');
     await reader.run(5);
