@@ -51,7 +51,7 @@ def test_a_filter_that_hides_everything_for_a_day(nodes: tuple[Served, Served]) 
 
 
 def test_an_evicted_cursor_never_makes_a_client_loop(nodes: tuple[Served, Served]) -> None:
-    """Evicted again and again: a request or two a second; calm after the flood (Kubernetes 104171)."""
+    """Evicted again and again: a request or two a second, a refresh in 10 s (Kubernetes 104171)."""
     play("evicted", nodes[1])
 
 
