@@ -11,6 +11,7 @@ from tests.simulator import World
 from tocsin.core import effects as fx
 from tocsin.core import messages as ms
 from tocsin.core.bus import Arrival
+from tocsin.core.event import sequence_of
 from tocsin.core.liveness import MAX_NAMES
 from tocsin.core.messages import decode, encode
 from tocsin.core.replica import Replica
@@ -73,6 +74,18 @@ def test_who_meets_an_origin_late_tells_its_readers_what_it_cannot_know() -> Non
     assert [(0, 8)] == lost(made.receive("n2", announce(8, first=9), made._awake_at) + meet(made, first=9))
     other = replica()
     assert [] == lost(meet(other))
+
+
+@pytest.mark.parametrize(("end", "base"), [(7, (LIFE, 7)), (0, (LIFE + 1, 0))])
+def test_a_newcomer_holds_nothing_of_a_former_life(end: int, base: tuple[int, int]) -> None:
+    """It meets an origin in its second life: what was before is told to who comes from elsewhere.
+
+    Where the first one ended is known, or, after a crash, is not: then nothing before the second is held.
+    """
+    made = Replica("n1", now=0.0, wall_ms=LIFE, names=("n1", "n2"))
+    hello = announce(0, life=LIFE + 1, previous=sequence_of(LIFE, end))
+    found = [effect for effect in made.receive("n2", hello, 0.1) if isinstance(effect, fx.Base)]
+    assert [fx.Base("n2", sequence_of(*base))] == found
 
 
 def test_identity_and_size_of_an_event_are_checked() -> None:

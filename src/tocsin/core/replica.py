@@ -168,7 +168,9 @@ class Replica(Joining):
         if life is not None and life.plausible(max(message.last, 1)):
             life.learn(message.last, now)
             if origin.fresh and message.joined:
-                base = life.sequence(message.first - 1) if message.first > 1 else message.previous
+                base = message.previous if message.first == 1 else life.sequence(message.first - 1)
+                if base and not seq_of(base):
+                    base = life.sequence(0)  # how the former life ended is not known: nothing before is held
                 self._meet(origin, life, message.first - 1, base, now)
             elif not origin.fresh and message.previous:
                 self._learn_end(origin, message.previous, now)
