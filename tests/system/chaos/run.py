@@ -14,7 +14,7 @@ import httpx
 
 from tests.system.chaos.faults import Faults
 from tests.system.chaos.monitors import Monitors
-from tests.system.chaos.rules import RULES, Accepted, Log, Run, Told, broken, repeated
+from tests.system.chaos.rules import RULES, Accepted, Log, Run, Told, broken, repeated, v9_filtered
 from tests.system.cluster import Cluster, until
 
 #: What `tocsin` of the run is told: a retention short enough that something is lost over it now and then.
@@ -172,7 +172,7 @@ class Chaos:
         cluster.wait_ready(seconds=60)
         cluster.wait_together(seconds=60)
         until(self._all_hear, 90, f"every monitor goes on; behind: {monitors.all_told(set())}")
-        until(self._filtered_is_there, 20, "the filtered reader moves on")
+        filtered = until(self._filtered, 90, "the filtered reader moves on")
         names = {cluster.url(node): cluster.name(node) for node in cluster.net.nodes}
         run = Run(
             retain=RETAIN,
@@ -182,24 +182,25 @@ class Chaos:
             names=names,
             ended=self.faults.ended,
             apart=self.faults.apart,
-            filtered=self._filtered(),
+            filtered=filtered,
         )
         if self.page:
             run.logs.append(told_by_page(self.page.lines(), self.page.end()))
         return run
 
-    def _filtered(self) -> tuple[str, str]:
-        """Where the filtered reader is, and where the node is that it asks."""
+    def _filtered(self) -> tuple[str, str] | None:
+        """Where the filtered reader is, if that is as far as its node was twelve seconds ago, or now."""
         url = self.monitors.position.get("node", "")
-        nodes = [node for node in self.cluster.net.nodes if self.cluster.url(node) == url]
-        if not nodes:
-            return "", "unknown"
-        here = self.cluster.get(nodes[0], "/api/v1/events").headers["tocsin-cursor"]
-        return str(self.monitors.position["cursor"]), str(here)
-
-    def _filtered_is_there(self) -> bool:
-        reader, node = self._filtered()
-        return reader == node
+        for node in self.cluster.net.nodes:
+            if self.cluster.url(node) == url:
+                there = self.cluster.get(node, "/api/v1/events").headers["tocsin-cursor"]
+                end = time.monotonic() + 12  # longer than a poll is held
+                while time.monotonic() < end and self.monitors.position["node"] == url:
+                    found = (self.monitors.position["cursor"], there)
+                    if not list(v9_filtered(Run(RETAIN, [], [], {}, {}, filtered=found))):
+                        return found
+                    threading.Event().wait(0.1)
+        return None
 
     # -- the report -------------------------------------------------------------------------------
 
