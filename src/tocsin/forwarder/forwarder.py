@@ -23,6 +23,8 @@ __all__ = ["TICK", "Forwarder", "Host"]
 
 #: Seconds between two ticks of the replica: the grain of every delay in it.
 TICK: Final = 0.05
+#: The same of a node without rails, which has nobody to hear or to repair.
+_ALONE: Final = 0.25
 #: Seconds between two looks at which rails reach which nodes.
 _LOOK_EVERY: Final = 0.25
 
@@ -141,7 +143,7 @@ class Forwarder:
 
     def _tick(self) -> None:
         assert self._loop is not None
-        self._timer = self._loop.call_later(TICK, self._tick)
+        self._timer = self._loop.call_later(TICK if self.rails else _ALONE, self._tick)
         self._flush()
         now = self._host.now()
         self._do(self.replica.tick(now))
