@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -41,10 +42,11 @@ class Agents:
         settings: str = "",
         embedded: int = 0,
         apart: float = 0.0,
+        routers: int = 0,
     ) -> None:
         """``embedded``: so many of the last nodes are not started here; :meth:`rails` is for them.
 
-        ``apart``: seconds between two starts.
+        ``apart``: seconds between two starts. ``routers``: so many of the first nodes route for the others.
         """
         self.urls = [f"http://127.0.0.1:{free_port('127.0.0.1')}" for _ in range(count)]
         ends = [
@@ -60,8 +62,10 @@ class Agents:
         self.urls = self.urls[: count - embedded]
         for node in range(count - embedded):
             flags = [word for rail in range(rails) for word in ("--rail", _rail(ends, node, rail))]
+            tables = "".join(_routed(ends, node, rail, routers) for rail in range(rails)) if routers else ""
+            flags = [] if routers else flags
             config = directory / f"node{node + 1}.toml"
-            config.write_text(f'[log]\nlevel = "warning"\n{settings}')
+            config.write_text(f'[log]\nlevel = "warning"\n{settings}\n{tables}')
             self.processes.append(
                 subprocess.Popen(
                     [
@@ -154,3 +158,12 @@ class Agents:
 
 def _rail(ends: list[list[str]], node: int, rail: int) -> str:
     return ",".join([ends[node][rail], *(e[rail] for n, e in enumerate(ends) if n != node)])
+
+
+def _routed(ends: list[list[str]], node: int, rail: int, routers: int) -> str:
+    """A rail's table where the first nodes are routers, and the others clients that spread over them."""
+    mode = "router" if node < routers else "client"
+    first = (node + rail) % routers
+    order = [ends[(first + step) % routers][rail] for step in range(routers)]
+    connect = json.dumps([end for end in order if end != ends[node][rail]])
+    return f'[[rails]]\nmode = "{mode}"\nlisten = "{ends[node][rail]}"\nconnect = {connect}\n'

@@ -1,8 +1,8 @@
 """What idling costs: real agents on this machine, on two rails, to which nothing happens.
 
 For 3, 10 and 30 agents (or those given): messages and bytes a second of each, its CPU time, its memory.
-``python -m benchmarks.idle [COUNT…]``. Simulated clusters of up to 1,000 nodes:
-``python -m benchmarks.idle_simulated``.
+``python -m benchmarks.idle [--routers] [COUNT…]``: full mesh, or behind three routers. Simulated clusters
+of up to 1,000 nodes: ``python -m benchmarks.idle_simulated``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from benchmarks.agents import Agents, pause
 COUNTS: Final = (3, 10, 30)
 #: Seconds between two starts, until the last one is over, and that are measured.
 APART: Final = 1.0
+ROUTERS: Final = 3
 SETTLE: Final = 30.0
 SECONDS: Final = 30.0
 _COUNTERS: Final = ("rail_sent", "rail_sent_bytes", "rail_received", "rail_received_bytes")
@@ -36,10 +37,13 @@ def counted(agents: Agents, node: int) -> dict[str, float]:
     return found
 
 
-def measure(agents: Agents) -> dict[str, float]:
-    """Per agent: messages and bytes a second, per cent of a core, MiB; medians, ``most`` the largest."""
-    nodes = range(len(agents.urls))
-    pause(SETTLE)
+def measure(agents: Agents, first: int) -> dict[str, float]:
+    """Per agent: messages and bytes a second, per cent of a core, MiB; ``most``: the largest of all.
+
+    The others are medians, from node ``first`` on.
+    """
+    nodes = range(first, len(agents.urls))
+    pause(SETTLE + len(agents.urls))
     began, before = time.monotonic(), [counted(agents, node) for node in nodes]
     cpu = agents.cpu(SECONDS)
     seconds, after = time.monotonic() - began, [counted(agents, node) for node in nodes]
@@ -51,9 +55,9 @@ def measure(agents: Agents) -> dict[str, float]:
     }
     memory = agents.memory()
     return rates | {
-        "cpu": statistics.median(cpu),
+        "cpu": statistics.median(cpu[first:]),
         "cpu most": max(cpu),
-        "memory": statistics.median(memory),
+        "memory": statistics.median(memory[first:]),
         "memory most": max(memory),
     }
 
@@ -61,14 +65,17 @@ def measure(agents: Agents) -> dict[str, float]:
 def main() -> None:
     """Prints the table of docs/scale.md."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the agents end with it
+    routers = ROUTERS if "--routers" in sys.argv else 0
+    if routers:
+        print(f"{ROUTERS} of them are routers, the others their clients; medians are of the clients")
     print("| agents | sent/s | received/s | received B/s | CPU, median (most) | memory, median (most) |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for count in [int(word) for word in sys.argv[1:]] or COUNTS:
+    for count in [int(word) for word in sys.argv[1:] if word.isdigit()] or COUNTS:
         with (
             tempfile.TemporaryDirectory() as directory,
-            Agents(Path(directory), count, apart=APART) as agents,
+            Agents(Path(directory), count, apart=APART, routers=routers) as agents,
         ):
-            found = measure(agents)
+            found = measure(agents, routers)
         print(
             f"| {count} | {found['rail_sent']:.1f} | {found['rail_received']:.1f} "
             f"| {found['rail_received_bytes']:,.0f} "
