@@ -1,11 +1,11 @@
-"""A program for :mod:`tests.system.rail_nodes`: a node that sends a clock on two rails and tells what it hears.
+"""A program for :mod:`tests.system.rail_nodes`: a node sends a clock on two rails and tells what it hears.
 
 Arguments: this node's number, how many nodes, messages a second. Prints lines of JSON:
 
 * ``["up", RAIL, NOW]`` when it begins to open a rail;
 * ``["heard", RAIL, NODE, LAST, NOW]`` when a node is heard the first time (LAST is 0), or after a silence;
 * ``["together"]`` when it hears every other node on every rail;
-* ``["end", {…}]`` when its input has ended, and then it ends: see :class:`tests.system.rail_nodes.End`.
+* ``["end", {…}]`` when its input has ended (:class:`tests.system.rail_nodes.End`); then it waits for the kill.
 
 Times are seconds of the machine's monotonic clock, which all nodes of this machine share.
 """
@@ -83,7 +83,8 @@ async def main(me: int, nodes: int, rate: float) -> None:
         "stall": round(stall, 3),
     }
     tell("end", told)
-    os._exit(0)  # at the same moment, so that nobody sees another one leave
+    await asyncio.sleep(60)  # until it is killed, so that nobody sees another one leave
+    os._exit(0)
 
 
 if __name__ == "__main__":

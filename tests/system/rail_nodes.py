@@ -85,7 +85,9 @@ class Nodes:
         for process in self._processes.values():
             assert process.stdin is not None
             process.stdin.close()
+        until(lambda: all(self._of(node, "end") for node in self._processes), 20, "all have told")
         for node, process in self._processes.items():
+            process.kill()
             self._close(node, process)
         return {node: _end(said[1]) for node in self._processes for said in self._of(node, "end")}
 
