@@ -43,6 +43,7 @@ test-faults: setup ## the long fault matrix
 	$(BIN)/python -m pytest -m faults $(ARGS)
 
 bench: setup ## the benchmarks behind docs/performance.md
+	@benchmarks/install-tools
 	$(BIN)/python -m benchmarks
 
 format: setup ## mends what ruff can mend

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
-from benchmarks import cluster, feed
+from benchmarks import cluster, feed, latency, rate, viewers
+from benchmarks.table import Row, show
 
-BENCHMARKS = {"cluster": cluster.main, "feed": feed.main}
+BENCHMARKS: dict[str, Callable[[], list[Row] | None]] = {
+    "rate": rate.main,
+    "latency": latency.main,
+    "cluster": cluster.main,
+    "feed": feed.main,
+    "viewers": viewers.main,
+}
 
 
 def main() -> int:
@@ -17,9 +25,12 @@ def main() -> int:
     if unknown:
         print(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
+    rows: list[Row] = []
     for name in names:
         print(f"== {name}", flush=True)
-        BENCHMARKS[name]()
+        rows += BENCHMARKS[name]() or []
+    if rows:
+        show(rows)
     return 0
 
 

@@ -1,21 +1,24 @@
-"""Idle polls of the feed against a bare ASGI application that answers 204, both under uvicorn, in one run.
+"""Polls of the feed, idle and with ten events each, against a bare ASGI application and nginx that say 204.
 
     python -m benchmarks.feed [--seconds 2] [--rounds 5] [--readers 64]
 
-Each application has a process of its own; the readers are keep-alive connections from a third. Rounds
-alternate, so that other work on the machine hits both. What counts is polls per second of the server's
-CPU time: that is what is left when the machine is busy with something else as well.
+Each server has a process of its own on one core; the readers are kept-alive connections from another.
+Rounds alternate, so that other work on the machine hits all. What counts is polls per second of the
+server's CPU time: that is what is left when the machine is busy with something else as well. nginx (with
+``return 204``) is left out where it is not installed.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import ExitStack, contextmanager
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -23,16 +26,19 @@ import psutil
 import uvicorn
 import uvloop
 
+from benchmarks.viewers_servers import as_load, nginx, nginx_is_there, on_core
 from tocsin.core.board import Board
 from tocsin.core.buffer import Buffer
 from tocsin.core.bus import Arrival, Bus
 from tocsin.core.event import report, seal
 from tocsin.core.measures import Measures
 from tocsin.core.recent import Recent
+from tocsin.server import Server
 from tocsin.web.app import create_app
 from tocsin.web.node import Settings
 
 ID = "k3f9a.mdz2k1xq"
+_LENGTH = re.compile(rb"content-length: (\d+)")
 
 
 class Node:
@@ -85,12 +91,20 @@ async def bare(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None
 
 def serve(which: str, fd: int) -> None:
     """What a server's process does."""
-    app: Any = create_app(Node()) if which == "feed" else bare
+    if which == "feed":
+        uvloop.run(_serve_feed(fd))
+        return
     config = uvicorn.Config(
-        app, fd=fd, http="httptools", loop="uvloop", ws="none", lifespan="off", access_log=False,
+        bare, fd=fd, http="httptools", loop="uvloop", ws="none", lifespan="off", access_log=False,
         log_config=None, server_header=False,
     )  # fmt: skip
     uvicorn.Server(config).run()
+
+
+async def _serve_feed(fd: int) -> None:
+    server = Server(create_app(Node()))
+    server.start(socket.socket(fileno=fd))
+    await asyncio.Event().wait()
 
 
 class Reader(asyncio.Protocol):
@@ -107,10 +121,14 @@ class Reader(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.left += data
         while (end := self.left.find(b"\r\n\r\n")) >= 0:
-            assert self.left.startswith(b"HTTP/1.1 204"), self.left
+            assert self.left.startswith((b"HTTP/1.1 204", b"HTTP/1.1 200")), self.left
+            length = _LENGTH.search(self.left, 0, end)
+            size = end + 4 + (int(length[1]) if length is not None else 0)
+            if len(self.left) < size:
+                return
             self.answers += 1
-            self.bytes = end + 4
-            self.left = self.left[end + 4 :]
+            self.bytes = size
+            self.left = self.left[size:]
             self.transport.write(self.request)
 
 
@@ -122,8 +140,7 @@ class Round(NamedTuple):
     bytes: int
 
 
-async def measure(port: int, process: psutil.Process, readers: int, seconds: float) -> Round:
-    path = f"/api/v1/events?after={ID}:1000&view=brief"
+async def measure(port: int, cpu: Callable[[], float], path: str, readers: int, seconds: float) -> Round:
     request = (
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: */*\r\nUser-Agent: bench\r\n"
         "Accept-Encoding: gzip\r\nSec-Fetch-Site: same-origin\r\nReferer: http://127.0.0.1/\r\n\r\n"
@@ -134,44 +151,63 @@ async def measure(port: int, process: psutil.Process, readers: int, seconds: flo
     ]
     while min(client.answers for client in clients) < 3:  # the server may still be starting
         await asyncio.sleep(0.05)
-    before, cpu, then = sum(c.answers for c in clients), sum(process.cpu_times()[:2]), time.monotonic()
+    before, used, then = sum(c.answers for c in clients), cpu(), time.monotonic()
     await asyncio.sleep(seconds)
     polls = sum(c.answers for c in clients) - before
-    used, passed = sum(process.cpu_times()[:2]) - cpu, time.monotonic() - then
+    used, passed = cpu() - used, time.monotonic() - then
     for client in clients:
         client.transport.abort()
     return Round(polls / passed, polls / used, clients[0].bytes)
 
 
-def run(seconds: float = 2.0, rounds: int = 5, readers: int = 64) -> dict[str, Any]:
-    """Measures; returns medians: polls/s and polls per CPU second of both, the ratios, bytes of an answer."""
-    ports, processes = {}, {}
-    found: dict[str, list[Round]] = {"bare": [], "feed": []}
+#: What is measured: at which server, and what is asked there.
+PATHS = {
+    "bare": ("bare", "/"),
+    "nginx": ("nginx", "/idle"),
+    "idle polls": ("feed", f"/api/v1/events?after={ID}:1000&view=brief"),
+    "polls with 10 events": ("feed", f"/api/v1/events?after={ID}:990&view=brief"),
+}
+
+
+@contextmanager
+def _server(which: str) -> Iterator[tuple[int, Callable[[], float]]]:
+    """A server on the first core: its port, and what CPU time it has used."""
+    if which == "nginx":
+        with nginx() as server:
+            yield server.port, server.cpu
+        return
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
+        port, fd = listening.getsockname()[1], listening.fileno()
+        command = [sys.executable, "-m", "benchmarks.feed", "--serve", which, "--fd", str(fd)]
+        child = subprocess.Popen([*on_core(), *command], pass_fds=[fd])
+    process = psutil.Process(child.pid)
     try:
-        for which in found:
-            with socket.create_server(("127.0.0.1", 0), backlog=1024) as server:
-                ports[which] = server.getsockname()[1]
-                fd = server.fileno()
-                command = [sys.executable, "-m", "benchmarks.feed", "--serve", which, "--fd", str(fd)]
-                processes[which] = subprocess.Popen(command, pass_fds=[fd])
-        for _ in range(rounds):
-            for which, rounds_of in found.items():
-                process = psutil.Process(processes[which].pid)
-                rounds_of.append(uvloop.run(measure(ports[which], process, readers, seconds)))
+        yield port, lambda: sum(process.cpu_times()[:2])
     finally:
-        for child in processes.values():
-            child.terminate()
-            child.wait(10)
-    rate = {which: median(r.per_second for r in done) for which, done in found.items()}
-    cpu = {which: median(r.per_cpu_second for r in done) for which, done in found.items()}
-    pairs = list(zip(found["feed"], found["bare"], strict=True))
-    return {
-        "polls_per_second": {which: round(value) for which, value in rate.items()},
-        "polls_per_cpu_second": {which: round(value) for which, value in cpu.items()},
-        "ratio": round(median(f.per_second / b.per_second for f, b in pairs), 3),
-        "ratio_cpu": round(median(f.per_cpu_second / b.per_cpu_second for f, b in pairs), 3),
-        "bytes_of_an_idle_answer": found["feed"][0].bytes,
-    }
+        child.terminate()
+        child.wait(10)
+
+
+def run(seconds: float = 2.0, rounds: int = 5, readers: int = 64) -> dict[str, Any]:
+    """Measures; returns medians: polls/s, polls per CPU second, and their ratios to the bare application."""
+    wanted = {name: where for name, where in PATHS.items() if where[0] != "nginx" or not nginx_is_there()}
+    found: dict[str, list[Round]] = {name: [] for name in wanted}
+    with as_load(), ExitStack() as stack:
+        servers = {which: stack.enter_context(_server(which)) for which in {w for w, _ in wanted.values()}}
+        for _ in range(rounds):
+            for name, (which, path) in wanted.items():
+                found[name].append(uvloop.run(measure(*servers[which], path, readers, seconds)))
+    told: dict[str, Any] = {}
+    for name, done in found.items():
+        pairs = list(zip(done, found["bare"], strict=True))
+        told[name] = {
+            "polls/s": round(median(r.per_second for r in done)),
+            "polls per CPU second": round(median(r.per_cpu_second for r in done)),
+            "to bare": round(median(r.per_second / b.per_second for r, b in pairs), 2),
+            "to bare, CPU": round(median(r.per_cpu_second / b.per_cpu_second for r, b in pairs), 2),
+            "bytes": done[0].bytes,
+        }
+    return told
 
 
 def main() -> None:
@@ -185,8 +221,8 @@ def main() -> None:
     if given.serve:
         serve(given.serve, given.fd)
         return
-    for name, value in run(given.seconds, given.rounds, given.readers).items():
-        print(f"{name}: {value}")
+    for name, values in run(given.seconds, given.rounds, given.readers).items():
+        print(f"{name}: " + ", ".join(f"{what} {value}" for what, value in values.items()))
 
 
 if __name__ == "__main__":
