@@ -32,7 +32,7 @@ def check(chaos: Chaos, run: Run) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_short(make_cluster: Callable[..., Cluster]) -> None:
-    """Twelve seconds of every kind of fault, under traffic at every node: V1 to V9 hold for every monitor."""
+    """Twelve seconds of faults under traffic at every node: V1 to V9 hold for every monitor."""
     chaos = Chaos(make_cluster(settings=SETTINGS), seed(), 12)
     check(chaos, chaos.play(lose=False))
 

@@ -151,15 +151,21 @@ class Run:
                 yield line
 
 
-def v1_no_silent_miss(run: Run) -> Iterator[str]:
-    """Every accepted event is delivered, or told as lost, to every monitor that asked for it."""
+def missed(run: Run) -> Iterator[tuple[Log, Accepted]]:
+    """What monitors asked for and were neither told, nor told that it is lost."""
     for log in run.logs:
         told = {line.key for line in log.told}
         for event in run.accepted:
-            if event.origin not in log.origins or event.key in told or event.key in run.died:
-                continue
-            if not any(gap.covers(event) for gap in log.gaps):
-                yield f"{log.name} was never told of {event.key}, nor that it is lost"
+            wanted = event.origin in log.origins and event.key not in told
+            if wanted and not any(gap.covers(event) for gap in log.gaps):
+                yield log, event
+
+
+def v1_no_silent_miss(run: Run) -> Iterator[str]:
+    """Every accepted event is delivered, or told as lost, to every monitor that asked for it."""
+    for log, event in missed(run):
+        if event.key not in run.died:
+            yield f"{log.name} was never told of {event.key}, nor that it is lost"
 
 
 def repeated(log: Log) -> tuple[list[str], int]:

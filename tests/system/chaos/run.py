@@ -14,7 +14,7 @@ import httpx
 
 from tests.system.chaos.faults import Faults
 from tests.system.chaos.monitors import Monitors
-from tests.system.chaos.rules import RULES, Accepted, Log, Run, Told, broken, repeated, v9_filtered
+from tests.system.chaos.rules import RULES, Accepted, Log, Run, Told, broken, missed, repeated, v9_filtered
 from tests.system.cluster import Cluster, until
 
 #: What `tocsin` of the run is told: a retention short enough that something is lost over it now and then.
@@ -207,10 +207,11 @@ class Chaos:
     def report(self, run: Run) -> str:
         """What happened, for people."""
         wrong = broken(run)
+        silent = len({event.key for _, event in missed(run)} & run.died)
         lines = [
-            f"seed {self.seed}, {self.seconds:g} s, {len(self.faults.script)} faults, retention {RETAIN} s",
-            f"{len(run.accepted)} events accepted; {self.traffic.unsure} requests' worth without an answer",
-            f"{len(run.died)} of them died with the last agent that had them",
+            f"- seed {self.seed}, {self.seconds:g} s, {len(self.faults.script)} faults, retention {RETAIN} s",
+            f"- {len(run.accepted)} events accepted; {self.traffic.unsure} requests' worth without an answer",
+            f"- {len(run.died)} of them died with the last agent that had them, {silent} without a gap",
             "",
             "| monitor | told | lost | repeated | gaps | of them false |",
             "| --- | --- | --- | --- | --- | --- |",
