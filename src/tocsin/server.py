@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import socket
 from collections.abc import Iterator
 from functools import partial
@@ -22,6 +23,10 @@ __all__ = ["Server", "listen", "notify_systemd"]
 #: Seconds in which open answers may be finished when the agent stops.
 _GRACE: Final = 1
 _BACKLOG: Final = 4096
+#: Open files that are enough.
+_FILES: Final = 65_536
+#: Milliseconds after which a client is gone that acknowledges nothing.
+_UNHEARD: Final = 30_000
 #: Seconds after which the header ``Date`` is renewed.
 _DATE: Final = 1.0
 #: Longer than the longest time between two polls of a hidden page, so that connections are reused.
@@ -34,6 +39,7 @@ def listen(address: Address) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD)  # accepted ones inherit it
         sock.bind((address.host, address.port))
         sock.listen(_BACKLOG)
     except OSError as error:
@@ -50,6 +56,14 @@ def listen(address: Address) -> socket.socket:
         ) from None
     sock.setblocking(False)
     return sock
+
+
+def _allow_files() -> None:
+    """As many open files as this process may have: each viewer is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class _Uvicorn(uvicorn.Server):
@@ -74,6 +88,7 @@ class Server:
 
     def __init__(self, app: Any, bounds: Bounds | None = None) -> None:
         """``app`` is an :class:`App`, or anything else that speaks ASGI, without the short way for polls."""
+        _allow_files()
         protocol: Any = partial(Connection, lobby=Lobby(app, bounds)) if isinstance(app, App) else "httptools"
         config = uvicorn.Config(
             app,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ import pytest
 from tests.web.nodes import ID, Node
 from tocsin.endpoints import Address
 from tocsin.server import Server, listen
+from tocsin.web import wire
 from tocsin.web.connection import Bounds, Connection, Lobby
 
 EVENTS = "/api/v1/events"
@@ -133,6 +135,35 @@ async def test_the_short_way_says_what_the_long_one_says(slots: int) -> None:
                 assert answer[2] == first[2], query
                 assert answer[1] == first[1], query
             long.writer.close()
+
+
+async def test_an_idle_poll_does_no_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither way encodes anything where there is nothing new, nor when a held poll's time is over."""
+    node = Node()
+    node.happen("service.failed")
+
+    def no(*_: Any, **__: Any) -> bytes:
+        raise AssertionError("JSON")
+
+    monkeypatch.setattr(wire, "document", no)
+    monkeypatch.setattr(wire, "_encode", no)
+    async with serving(node) as port:
+        viewer = await Client.connect(port)
+        for wait in ("", "", "", "&wait=0.1", "&wait=0.1"):
+            assert (await viewer.ask(f"after={ID}:1&view=brief{wait}"))[0] == 204
+
+
+async def test_a_server_takes_the_files_that_it_may() -> None:
+    """The soft limit is raised, and some files are kept from viewers."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (600, before[1]))
+        Server(Node().app)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert soft == min(65_536, hard)
+        assert 0 < Lobby(Node().app).bounds.connections <= soft - min(512, soft // 4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 async def test_held_polls_take_the_short_way() -> None:
