@@ -5,7 +5,7 @@ Arguments: this node's number, how many nodes, messages a second. Prints lines o
 * ``["up", RAIL, NOW]`` when it begins to open a rail;
 * ``["heard", RAIL, NODE, LAST, NOW]`` when a node is heard the first time (LAST is 0), or after a silence;
 * ``["together"]`` when it hears every other node on every rail;
-* ``["end", {…}]`` when its input has ended (:class:`tests.system.rail_nodes.End`); then it waits for the kill.
+* ``["end", {…}]`` when its input has ended (:class:`~tests.system.rail_nodes.End`); then waits for a kill.
 
 Times are seconds of the machine's monotonic clock, which all nodes of this machine share.
 """
