@@ -1,57 +1,34 @@
-"""Three real agents on two rails: how long an event takes to the other buffers, and what idling costs.
+"""What an idle agent costs: one of three on two rails, with its generators, to which nothing happens.
 
-Latency is the difference of wall clocks of one machine: ``time`` at the origin, ``recordedtime`` in the
-other node's buffer. ``python -m benchmarks.cluster``.
+For more agents: ``benchmarks.idle``. ``python -m benchmarks.cluster``.
 """
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
-from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from benchmarks.agents import Agents, pause
+from benchmarks.table import Row, show
 
-RATE = 200
-SECONDS = 10
-IDLE = 20
+__all__ = ["main"]
 
-
-def latencies(agents: Agents) -> list[float]:
-    """Milliseconds from the origin to the two other buffers, at a steady rate of single events."""
-    period = 1 / RATE
-    at = time.monotonic()
-    for number in range(RATE * SECONDS):
-        event = {"specversion": "1.0", "source": "/bench", "id": str(number), "type": "bench.tick"}
-        agents.emit(0, [event])
-        at += period
-        pause(max(0.0, at - time.monotonic()))
-    pause(0.5)
-    found = []
-    for node in (1, 2):
-        events = agents.events(node, "bench.tick")
-        assert len(events) == RATE * SECONDS, f"node{node + 1} has {len(events)}"
-        for event in events:
-            took = datetime.fromisoformat(event["recordedtime"]) - datetime.fromisoformat(event["time"])
-            found.append(took.total_seconds() * 1000)
-    return found
+#: Seconds until the start is over, and seconds that are measured.
+SETTLE: Final = 15
+SECONDS: Final = 30
 
 
-def main() -> None:
-    """Prints the numbers of docs/performance.md."""
+def main() -> list[Row]:
+    """Measures the agent that costs most."""
     with tempfile.TemporaryDirectory() as directory, Agents(Path(directory)) as agents:
-        pause(10)
-        cpu, memory = agents.cpu(IDLE), agents.memory()
-        print(f"idle agent: {max(cpu):.2f} % of a core, {max(memory):.0f} MiB resident")
-        took = sorted(latencies(agents))
-        p50, p99 = statistics.median(took), took[int(len(took) * 0.99)]
-        print(
-            f"event to the other buffers at {RATE}/s: "
-            f"p50 {p50:.2f} ms, p99 {p99:.2f} ms, max {took[-1]:.1f} ms"
-        )
+        pause(SETTLE)
+        cpu, memory = max(agents.cpu(SECONDS)), max(agents.memory()) * 2**20 / 1e6
+    return [
+        Row("idle agent, of one core", f"{cpu:.2f} %", "≤ 1 %", cpu <= 1),
+        Row("idle agent, resident", f"{memory:.0f} MB", "≤ 90 MB", memory <= 90),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    show(main())

@@ -1,187 +1,140 @@
-"""How many events a second one node can publish into the buffers of two others, against raw Zenoh.
+"""How many events a second one node can publish into the buffers of two others, all on this machine.
 
-An agent is embedded in this process and publishes batches of 20 at a steady rate; two more agents are
-processes of their own; all share the machine. The rate is raised until the others do not have everything
-one second after the end. The baseline is Zenoh and msgspec alone doing the same push on two rails, with
-the same removal of second copies: what is left when nothing is numbered, kept, folded or served.
+Against Zenoh and msgspec alone doing the same push (:mod:`benchmarks.raw`), and NATS JetStream with three
+servers that all hold the stream in memory (:mod:`benchmarks.jetstream`). In all three the publisher goes as
+fast as the others follow: never more than :data:`WINDOW` events are under way. Rounds take turns; what
+counts is the median. A round ends when both others have everything; that time counts too.
 
-    python -m benchmarks.rate [--seconds 5] [--rates 10000,20000,…]
+    python -m benchmarks.rate [--seconds 10] [--rounds 5]
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import multiprocessing
-import tempfile
 import time
-from multiprocessing.connection import Connection
-from pathlib import Path
+from collections.abc import Callable
+from statistics import median
+from typing import Final
 
-import httpx
-import msgspec
 import uvloop
 
-from benchmarks.agents import Agents, free_port, pause
-from tocsin import logs
-from tocsin.agent import Agent
-from tocsin.config import load
+from benchmarks import jetstream, raw
+from benchmarks.agents import Agents, pause
+from benchmarks.embedded import embedded
+from benchmarks.table import Row, alone, show
 from tocsin.core.event import report
-from tocsin.forwarder.zenoh import ZenohRail
 
-BATCH = 20
-RATES = (10_000, 15_000, 20_000, 25_000, 30_000, 35_000, 40_000, 50_000)
+__all__ = ["main"]
 
-
-async def publish(agent: Agent, rate: int, seconds: float) -> int:
-    """Publishes at a rate as far as this process can; returns how many."""
-    drafts = [report("bench.tick", f"subject{n}", None, "a line of plain words") for n in range(BATCH)]
-    start, sent = time.monotonic(), 0
-    while (now := time.monotonic() - start) < seconds:
-        while sent < now * rate:
-            agent.publish(drafts)
-            sent += BATCH
-            if sent % (10 * BATCH) == 0:
-                break
-        await asyncio.sleep(0)
-    return sent
+#: Events that are published and not yet known to be with the others.
+WINDOW: Final = 6000
+#: Seconds that the last events may take.
+_DRAIN: Final = 5.0
+RETAIN: Final = 2.0
 
 
-async def embedded(rails: list[str], urls: list[str], seconds: float, rates: list[int]) -> int:
-    """Raises the rate as long as the other two keep up; returns the highest that they did."""
-    listen = f"127.0.0.1:{free_port('127.0.0.1')}"
-    flags = {"cluster.name": "bench", "node.name": "node3", "node.listen": listen, "buffer.retain": 2.0}
-    agent = Agent(
-        load(None, {}, {**flags, "rails": rails, "log.level": "warning"}, default_file=Path("/none"))
-    )
-    running = asyncio.get_running_loop().create_task(agent.run())
-    best = 0
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+async def _ours(seconds: float) -> float:
+    async with embedded(retain=RETAIN) as (agent, agents, followers):
+        drafts = [
+            report("bench.tick", f"subject{n}", None, "a line of plain words") for n in range(raw.BATCH)
+        ]
+        before = [follower.last for follower in followers]
+        sent, start = 0, time.monotonic()
 
-        async def last(url: str) -> int:
-            text = (await client.get(f"{url}/metrics")).text
-            [line] = [x for x in text.splitlines() if x.startswith("tocsin_buffer_last_number ")]
-            return int(float(line.split()[1]))
+        def arrived() -> int:
+            return min(f.last - was for f, was in zip(followers, before, strict=True))
 
-        while agent.readiness() or len(agent.replica.liveness.living(agent.now(), 1.0)) < 2:
-            await asyncio.sleep(0.1)
-        await asyncio.sleep(3)
-        for rate in rates:
-            before = [await last(url) for url in urls]
-            sent = await publish(agent, rate, seconds)
-            await asyncio.sleep(1)
-            got = [await last(url) - was for url, was in zip(urls, before, strict=True)]
-            kept = sent >= 0.98 * rate * seconds and min(got) >= sent
-            print(f"  asked {rate}/s, published {sent / seconds:,.0f}/s, arrived {min(got) / sent:.1%}")
-            if not kept:
-                break
-            best = rate
-    running.cancel()
-    await agent.forwarder.stop()
-    return best
+        while time.monotonic() - start < seconds:
+            if sent - arrived() > WINDOW:
+                await asyncio.sleep(0.001)
+                continue
+            for _ in range(10):
+                agent.publish(drafts)
+                sent += raw.BATCH
+            await asyncio.sleep(0)
+        end = time.monotonic() + _DRAIN
+        while arrived() < sent and time.monotonic() < end:
+            await asyncio.sleep(0.005)
+        took = time.monotonic() - start
+        _complete(sent, arrived(), [_lost(agents, node) for node in range(2)])
+        return sent / took
 
 
-def ours(seconds: float, rates: list[int]) -> int:
-    """Events a second into the buffers of two other agents."""
-    with tempfile.TemporaryDirectory() as directory:
-        agents = Agents(Path(directory), 3, settings="[buffer]\nretain = 2\n", embedded=1)
-        with agents:
-            return uvloop.run(embedded(agents.rails(2), agents.urls[:2], seconds, rates))
+def _lost(agents: Agents, node: int) -> float:
+    text = agents.client.get(f"{agents.urls[node]}/metrics").text
+    lines = [line for line in text.splitlines() if "events_lost" in line and not line.startswith("#")]
+    return sum(float(line.split()[-1]) for line in lines)
 
 
-# -- the baseline ----------------------------------------------------------------------------------------
+def _complete(sent: int, arrived: int, lost: list[float]) -> None:
+    if arrived < sent or any(lost):
+        raise RuntimeError(f"of {sent} events {arrived} arrived; lost for good: {lost}")
 
 
-def raw_rails(ends: list[list[str]], node: int) -> list[ZenohRail]:
-    """The two rails of one node, bare."""
-    return [
-        ZenohRail(f"rail{rail + 1}", cluster="raw", node=f"node{node + 1}", listen=ends[node][rail],
-                  connect=[e[rail] for n, e in enumerate(ends) if n != node])
-        for rail in range(2)
-    ]  # fmt: skip
+def ours(seconds: float) -> float:
+    """Events a second into the buffers of two other agents, each of them there."""
+    return uvloop.run(_ours(seconds))
 
 
-def raw_receiver(ends: list[list[str]], node: int, pipe: Connection) -> None:
-    """Counts events, each once, until told to stop."""
-
-    async def main() -> None:
-        decoder = msgspec.msgpack.Decoder(tuple[int, list[bytes]])
-        known = count = 0
-
-        def deliver(sender: str, payload: bytes) -> None:
-            nonlocal known, count
-            first, events = decoder.decode(payload)
-            if first >= known:  # not the copy from the other rail; what was dropped does not count
-                known = first + len(events)
-                count += len(events)
-
-        rails = raw_rails(ends, node)
-        for rail in rails:
-            rail.start(deliver)
-        while not pipe.poll():
-            await asyncio.sleep(0.05)
-        pipe.send(count)
-        await asyncio.gather(*(rail.close() for rail in rails))
-
-    uvloop.run(main())
+def bare(seconds: float, *, read: bool = True) -> float:
+    """Events a second that the slower of two bare receivers has got."""
+    with raw.peers(read=read) as (publisher, peers):
+        before = [peer.ask("count") for peer in peers]
+        start = time.monotonic()
+        while time.monotonic() - start < seconds:
+            if publisher.sent - min(peer.progress.value for peer in peers) > WINDOW:
+                pause(0.0005)
+                continue
+            for _ in range(10):
+                publisher.publish(raw.BATCH)
+        end = time.monotonic() + _DRAIN
+        while min(peer.progress.value for peer in peers) < publisher.sent and time.monotonic() < end:
+            pause(0.001)
+        took = time.monotonic() - start
+        return min(peer.ask("count") - was for peer, was in zip(peers, before, strict=True)) / took
 
 
-async def raw_publisher(ends: list[list[str]], seconds: float) -> int:
-    """Pushes batches on both rails as fast as this process can."""
-    rails = raw_rails(ends, 2)
-    for rail in rails:
-        rail.start(lambda sender, payload: None)
-    await asyncio.sleep(3)
-    encoder, body = msgspec.msgpack.Encoder(), b"x" * 300
-    start, sent = time.monotonic(), 0
-    while time.monotonic() - start < seconds:
-        for _ in range(10):
-            payload = encoder.encode((sent, [body] * BATCH))
-            for rail in rails:
-                rail.send(payload)
-            sent += BATCH
-        await asyncio.sleep(0)
-    await asyncio.sleep(1)
-    await asyncio.gather(*(rail.close() for rail in rails))
-    return sent
+def _bare_unread(seconds: float) -> float:
+    return bare(seconds, read=False)
 
 
-def raw(seconds: float) -> float:
-    """Events a second that reach the slower of two receivers."""
-    ends = [
-        [f"tcp/127.0.{r + 1}.{n + 1}:{free_port(f'127.0.{r + 1}.{n + 1}')}" for r in range(2)]
-        for n in range(3)
-    ]
-    context = multiprocessing.get_context("spawn")
-    pipes, processes = [], []
-    for node in (0, 1):
-        here, there = context.Pipe()
-        process = context.Process(target=raw_receiver, args=(ends, node, there), daemon=True)
-        process.start()
-        pipes.append(here)
-        processes.append(process)
-    uvloop.run(raw_publisher(ends, seconds))
-    for pipe in pipes:
-        pipe.send(None)
-    got = min(int(pipe.recv()) for pipe in pipes)
-    for process in processes:
-        process.join(10)
-    return got / seconds
-
-
-def main() -> None:
-    """Prints both and their ratio."""
+def main() -> list[Row]:
+    """Measures in turns, and prints the medians and their ratios."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--rates", default=",".join(map(str, RATES)))
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    logs.setup("error")
-    baseline = raw(options.seconds)
-    print(f"raw Zenoh and msgspec: {baseline:,.0f} events/s to both receivers")
-    pause(1)
-    rate = ours(options.seconds, [int(r) for r in options.rates.split(",")])
-    print(f"into the buffers of two others: {rate:,} events/s, {rate / baseline:.2f} of raw")
+    kinds: dict[str, Callable[[float], float]] = {"raw": bare, "tocsin": ours}
+    if why := jetstream.missing():
+        print(f"NATS JetStream is left out: {why}")
+    else:
+        kinds["jetstream"] = jetstream.rate
+    found: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for _ in range(options.rounds):
+        for kind, function in kinds.items():
+            found[kind].append(alone(function, options.seconds))
+            print(f"{kind}: {found[kind][-1]:,.0f} events/s", flush=True)
+    unread = alone(_bare_unread, options.seconds)
+    return _rows({kind: median(rates) for kind, rates in found.items()}, unread)
+
+
+def _rows(rates: dict[str, float], unread: float) -> list[Row]:
+    ratio = rates["tocsin"] / rates["raw"]
+    rows = [
+        Row("raw Zenoh + msgspec, events/s", f"{rates['raw']:,.0f}"),
+        Row("the same, bodies neither made nor read", f"{unread:,.0f}"),
+        Row("Tocsin, into two other buffers, events/s", f"{rates['tocsin']:,.0f}"),
+        Row("Tocsin to raw", f"{ratio:.2f}", "≥ 0.4", ratio >= 0.4),
+    ]
+    if "jetstream" in rates:
+        ahead = rates["tocsin"] / rates["jetstream"]
+        rows += [
+            Row("NATS JetStream, three replicas in memory, events/s", f"{rates['jetstream']:,.0f}"),
+            Row("Tocsin to JetStream", f"{ahead:.2f}", "> 1", ahead > 1),
+        ]
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    show(main())
