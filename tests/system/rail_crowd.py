@@ -53,10 +53,12 @@ async def main(me: int, nodes: int, rate: float) -> None:
         rail.start(partial(ears.hear, number))
         rails.append(rail)
     end = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    others = [f"node{number}" for number in range(1, nodes + 1) if number != me]
     said, begun = False, time.monotonic()
     while not end.done():
         for rail in rails:
             rail.send(b"%f#" % time.monotonic() + PAYLOAD)
+            rail.look(others, others, time.monotonic(), 1.0)
         await asyncio.sleep(1 / rate)
         if ears.together.is_set() and not said:
             print("together", flush=True)
