@@ -175,9 +175,15 @@ class Life:
         dropped = 0
         while self.first_held <= self.accepted:
             arrival = self.events.get(self.first_held)
-            if arrival is not None and arrival.born >= born_before:
+            if arrival is None:
+                dropped += self._let_go()
+                continue
+            if arrival.born >= born_before:
                 break
-            dropped += self._let_go()
+            del self.events[self.first_held]
+            self.size -= len(arrival.event.body)
+            self.first_held += 1
+            dropped += 1
         return dropped
 
     def shed(self, count: int) -> int:
