@@ -5,7 +5,11 @@ STAMP := .venv/.ready
 # Tests wait more than they work. One at a time is handed out, so that browser tests stay the last of each process.
 PARALLEL := -n 2 --maxschedchunk=1
 
-.PHONY: help setup run demo test check test-faults bench lock format clean
+# For test-worlds: how many simulated clusters, and the first seed.
+WORLDS ?= 1000000
+FIRST ?= 0
+
+.PHONY: help setup run demo test check test-faults test-worlds bench lock format clean
 
 help: ## shows this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +45,9 @@ check: setup ## lint, format, types, contracts, coverage of the core
 test-faults: setup ## the long fault matrix
 	@tests/install-tools
 	$(BIN)/python -m pytest -m faults $(ARGS)
+
+test-worlds: setup ## a million simulated clusters, or as many as WORLDS=; FIRST= is the first seed
+	$(BIN)/python -m tests.worlds --worlds $(WORLDS) --first $(FIRST)
 
 bench: setup ## the benchmarks behind docs/performance.md
 	@benchmarks/install-tools

@@ -73,9 +73,11 @@ def test_an_origin_in_doubt_is_asked_as_soon_as_it_lives() -> None:
     made, one = sections(), origin()
     one.holders = {"n2": LIFE, "n3": LIFE, "n4": LIFE}
     made.want(one, None, 0.0, joining=False)
-    assert ["n2", "n3"] == asked(list(made.tend(one, ["n2", "n3", "n4"], 0.0)))
+    living = ["n2", "n3", "n4"]
+    assert ["n3", "n4"] == asked(list(made.tend(one, living, 0.0)))
+    assert ["n4", "n2"] == asked(list(made.tend(one, living, 0.5))), "others in their turn"
     list(made.tend(one, [], 9.0))
-    assert [] == list(made.tend(one, [], 9.1))
+    assert [] == list(made.tend(one, [], 9.1)) == list(made.tend(one, living, 9.1))
     assert ["n1"] == asked(list(made.tend(one, ["n1"], 9.2)))
     assert [] == list(made.tend(one, ["n1"], 10.3))
     list(made.tend(one, ["n1"], 10.4))
@@ -84,6 +86,14 @@ def test_an_origin_in_doubt_is_asked_as_soon_as_it_lives() -> None:
     used = list(made.use(one, whole, joining=False))
     assert [fx.ReplaceSection, fx.Publish] == [type(effect) for effect in used]
     assert not one.doubtful
+
+
+def test_an_origin_in_doubt_that_others_hear_is_asked_about_now_and_then() -> None:
+    """They may know it by now; but if all are in doubt that must cost little."""
+    made, one = sections(), origin()
+    one.holders, one.doubtful = {"n2": LIFE}, True
+    asks = sum(len(asked(list(made.tend(one, ["n2"], tick / 10)))) for tick in range(600))
+    assert 20 <= asks <= 100
 
 
 def test_a_section_is_whole_when_all_parts_are_here() -> None:

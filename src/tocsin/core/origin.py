@@ -50,6 +50,8 @@ class Origin:
     gate: Gate | None = None
     #: The board section is known to be out of date (it could not be had in time).
     doubtful: bool = False
+    #: When others may be asked for the section again, if it is not heard.
+    ask_again: float = float("-inf")
     degraded: bool = False
     #: Who announced which life of it, without hearing it: holders to ask.
     holders: dict[str, int] = field(default_factory=dict)

@@ -32,6 +32,8 @@ __all__ = ["Sections", "Whole"]
 
 _RETRY: Final = 0.3
 _DOUBT_RETRY: Final = 1.0
+#: Between two rounds of asking others for the section of an origin not heard: they may be in doubt, too.
+_DOUBT_PAUSE: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -87,17 +89,20 @@ class Sections:
         """Asks, asks again, and gives up waiting."""
         gate = origin.gate or self._joining.get(origin.name)
         if gate is None:
-            if origin.doubtful and origin.name in living:
-                gate = self._joining.setdefault(origin.name, Gate(now + _DOUBT_RETRY))
-            else:
+            if not origin.doubtful or not _askable(origin, living):
                 return
+            if origin.name not in living and now < origin.ask_again:
+                return
+            gate = self._joining.setdefault(origin.name, Gate(now + _DOUBT_RETRY))
         if now >= gate.deadline:
+            origin.ask_again = now + _DOUBT_PAUSE
             yield from self._give_up(origin, gate)
         elif now - gate.asked_at >= _RETRY:
             gate.asked_at = now
             number = self._repair.number()
-            targets = [origin.name] if origin.name in living else [n for n in origin.holders if n in living]
-            for target in targets[:2]:
+            targets = _askable(origin, living)
+            for at in range(min(2, len(targets))):
+                target = targets[(number + at) % len(targets)]
                 yield Send(encode(AskSection, number, origin.name), target)
 
     def _give_up(self, origin: Origin, gate: Gate) -> Iterator[Effect]:
@@ -195,6 +200,11 @@ class Sections:
         for number, part in enumerate(parts):
             told = members if number == 0 else {}
             yield encode(Section, ask.origin, incarnation, seq, number, len(parts), part, told)
+
+
+def _askable(origin: Origin, living: Collection[str]) -> list[str]:
+    """Who can be asked for a section: the origin, or where it is not heard those who told of it."""
+    return [origin.name] if origin.name in living else [n for n in origin.holders if n in living]
 
 
 def _accepted_after(origin: Origin, stamp: str) -> Iterator[Arrival]:

@@ -1,0 +1,84 @@
+"""Bugs that simulated clusters found, each with a seed that finds it again: put back in, it shows at once.
+
+The table of ``docs/proof.md``. A bug goes back in by replacing one method with what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from tocsin.core import sections
+from tocsin.core.joining import Joining
+from tocsin.core.replica import Replica
+
+__all__ = ["BUGS", "Bug"]
+
+
+class Bug(NamedTuple):
+    """What was wrong, where, what stood there, and the schedule that shows it."""
+
+    what: str
+    of: Any
+    method: str
+    was: Callable[..., Any]
+    kind: str
+    seed: int
+
+
+def _nothing(*_: object) -> None:
+    """It was not done at all."""
+
+
+_on_ask_section = Replica._on_ask_section
+
+
+def _section_of_a_doubtful_origin(replica: Replica, sender: str, message: Any, now: float) -> None:
+    origin = replica.origins.get(message.origin)
+    was, doubtful = origin, origin is not None and origin.doubtful
+    if was is not None and doubtful:
+        was.doubtful = False
+    _on_ask_section(replica, sender, message, now)
+    if was is not None and doubtful:
+        was.doubtful = True
+
+
+_renew = Joining._renew_if_outlived
+
+
+def _renewed_without_a_loss(replica: Joining, now: float) -> None:
+    _renew(replica, now)
+    replica._out = [e for e in replica._out if type(e).__name__ != "Lose"]
+
+
+def _only_the_origin(origin: Any, living: Any) -> list[str]:
+    if origin.doubtful:
+        return [origin.name] if origin.name in living else []
+    return _askable(origin, living)
+
+
+_askable = sections._askable
+
+
+BUGS: Final = [
+    Bug(
+        "a node that heard an origin never told one that did not what it knew of it",
+        Replica, "_help", _nothing, "plain", 0,
+    ),
+    Bug(
+        "what only its origin had of a former life was missing without a word",
+        Replica, "_learn_end", _nothing, "file", 11,
+    ),
+    Bug(
+        "a node that lacked events of an origin handed its section of it on",
+        Replica, "_on_ask_section", _section_of_a_doubtful_origin, "file", 5,
+    ),
+    Bug(
+        "what a life had told below one that others knew of was no gap",
+        Joining, "_renew_if_outlived", _renewed_without_a_loss, "lost", 0,
+    ),
+    Bug(
+        "an origin in doubt that only others heard stayed in doubt",
+        sections, "_askable", _only_the_origin, "short", 2,
+    ),
+]  # fmt: skip
