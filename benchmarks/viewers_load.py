@@ -72,6 +72,7 @@ class Viewer(asyncio.Protocol):
         self.timer: asyncio.TimerHandle | None = None
         self.asked = 0.0
         self.over = False
+        self.again_task: asyncio.Task[None] | None = None
         self.loop = asyncio.get_running_loop()
 
     # -- what it asks ------------------------------------------------------------------------
@@ -97,8 +98,16 @@ class Viewer(asyncio.Protocol):
     def send(self, request: bytes) -> None:
         """Sends a request."""
         self.asked = time.perf_counter()
+        if self.transport.is_closing():  # the server has ended it: on a new one
+            self.timer = self.loop.call_later(self.interval, self.reconnect)
+            return
         self.tally.bytes_out += len(request)
         self.transport.write(request)
+
+    def reconnect(self) -> None:
+        """Begins again on a new connection."""
+        self.left = b""
+        self.again_task = self.loop.create_task(self.start())
 
     def stop(self) -> None:
         """Ends."""
@@ -251,6 +260,19 @@ class Reload(Viewer):
 
     interval = 30.0
     tag = b""
+
+    async def start(self) -> None:
+        """Opens the page within an interval; only then there is a connection."""
+        self.timer = self.loop.call_later(self.interval * random.random(), self.open)
+
+    def open(self) -> None:
+        """Opens the page."""
+        self.again_task = self.loop.create_task(self.begin())
+
+    async def begin(self) -> None:
+        """Connects and asks."""
+        await self.loop.create_connection(lambda: self, "127.0.0.1", self.port)
+        self.ask()
 
     def path(self) -> str:
         """The first page."""

@@ -39,10 +39,12 @@ __all__ = ["FRAMES", "Pages", "routes"]
 
 FRAMES: Final = ("banner", "tree", "content")
 _HERE: Final = Path(__file__).parent
-#: A frame rendered at the same cursor is handed out again for so many seconds: when an event brings all
-#: viewers at once it is rendered once. Short, for measured values and lost nodes move without an event.
+#: In place of an entity tag: of a page that says that there is no such thing.
+_NONE: Final = "none"
+#: A page or frame rendered at the same cursor is handed out again for so many seconds: when an event brings
+#: all viewers at once it is rendered once. Short, for measured values and lost nodes move without an event.
 _REUSE: Final = 0.5
-_MAX_CACHED: Final = 256
+_MAX_CACHED: Final = 64
 _AGES: Final = re.compile(r' data-age="[0-9.]+">[^<]*<')
 _HEADERS: Final = {"cache-control": "no-cache", "vary": "Accept"}
 
@@ -93,7 +95,15 @@ class Pages:
 
     def _document(self, where: Address, frames: Iterable[str], layout: str) -> Response:
         cursor, seen = self._position()  # before anything is looked at
-        snapshot = take(self._node)
+        key, now = (f"{layout} {' '.join(frames)}", where.at), self._node.now()
+        kept = self._kept.get(key)
+        if kept is None or not cursor or kept.cursor != cursor or not 0 <= now - kept.at < _REUSE:
+            kept = self._keep(key, self._compose(where, frames, layout, cursor, seen))
+        headers = {**_HEADERS, **({"tocsin-cursor": cursor} if cursor else {})}
+        return _html(kept.body, headers, 404 if kept.tag == _NONE else 200)
+
+    def _compose(self, where: Address, frames: Iterable[str], layout: str, cursor: str, seen: str) -> _Kept:
+        now, snapshot = self._node.now(), take(self._node)
         top, body = banner(snapshot), content(snapshot, where)
         context = {
             "snapshot": snapshot,
@@ -115,10 +125,8 @@ class Pages:
             ],
         }
         html = self._templates.get_template("page.html").render(context)
-        headers = {**_HEADERS, **({"tocsin-cursor": cursor} if cursor else {})}
-        return _html(
-            html.encode("utf-8", "replace"), headers, 404 if body.title.startswith("No such") else 200
-        )
+        tag = _NONE if body.title.startswith("No such") else ""
+        return _Kept(cursor, now, html.encode("utf-8", "replace"), tag)
 
     def _position(self) -> tuple[str, str]:
         """The cursor and, as JSON, what a reader here has been told.
@@ -154,7 +162,9 @@ class Pages:
             return kept
         snapshot = take(self._node)
         html = self._frame(name, snapshot, where, None, None)
-        kept = _Kept(cursor, now, html.encode("utf-8", "replace"), _tag(html))
+        return self._keep(key, _Kept(cursor, now, html.encode("utf-8", "replace"), _tag(html)))
+
+    def _keep(self, key: tuple[str, str], kept: _Kept) -> _Kept:
         self._kept[key] = kept
         self._kept.move_to_end(key)
         while len(self._kept) > _MAX_CACHED:
