@@ -216,7 +216,7 @@ def resets(node: int, seconds: float, *rails: int) -> Inject:
 
 def refuses(on: Bed) -> None:
     """Whatever arrives at node 3 is answered with a reset."""
-    with resetting(on.net, 3, 1), resetting(on.net, 3, 2):
+    with resetting(on.net, 3, *BOTH):
         pause(4)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -61,7 +63,13 @@ def without_descriptors(pid: int) -> Iterator[None]:
 
 @contextmanager
 def starved(pid: int, percent: int) -> Iterator[None]:
-    """A process gets so much of one processor at most."""
+    """A process gets so much of one processor at most, or what busy neighbours leave."""
+    with _limited(pid, percent) if (_CGROUP / "cpu.cfs_quota_us").exists() else _crowded(pid):
+        yield
+
+
+@contextmanager
+def _limited(pid: int, percent: int) -> Iterator[None]:
     group = _CGROUP / f"tocsin-test-{pid}"
     group.mkdir()
     try:
@@ -73,6 +81,24 @@ def starved(pid: int, percent: int) -> Iterator[None]:
         with suppress(ProcessLookupError):
             (_CGROUP / "cgroup.procs").write_text(f"{pid}")
         group.rmdir()
+
+
+@contextmanager
+def _crowded(pid: int) -> Iterator[None]:
+    """A process has the last priority, and every processor is busy."""
+    threads = [int(each.name) for each in Path(f"/proc/{pid}/task").iterdir()]
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    try:
+        for thread in threads:
+            os.setpriority(os.PRIO_PROCESS, thread, 19)
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+        for thread in threads:
+            with suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, thread, 0)
 
 
 class Clock:

@@ -59,12 +59,11 @@ def without_large(net: Net, node: int, *rails: int, size: int = 600) -> list[str
 
 
 @contextmanager
-def resetting(net: Net, node: int, rail: int) -> Iterator[None]:
-    """Answers whatever arrives for TCP on a rail with a reset, which the sender takes for the node's."""
-    chain = (
-        ' chain arriving {\n  type filter hook input priority 0\n  iifname "'
-        f'{net.interface(rail)}" meta l4proto tcp reject with tcp reset\n }}\n'
-    )
+def resetting(net: Net, node: int, *rails: int) -> Iterator[None]:
+    """Answers whatever arrives for TCP on rails with a reset, which the sender takes for the node's."""
+    names = ", ".join(f'"{net.interface(rail)}"' for rail in rails)
+    rule = f"iifname {{ {names} }} meta l4proto tcp reject with tcp reset"
+    chain = f" chain arriving {{\n  type filter hook input priority 0\n  {rule}\n }}\n"
     _nft(net, node, f"table inet faults {{\n{chain}}}\n")
     try:
         yield
