@@ -56,9 +56,10 @@ async def main(me: int, nodes: int, rate: float) -> None:
     others = [f"node{number}" for number in range(1, nodes + 1) if number != me]
     said, begun = False, time.monotonic()
     while not end.done():
+        known = [peer for peer in others if any((rail, peer) not in ears.missing for rail in RAILS)]
         for rail in rails:
             rail.send(b"%f#" % time.monotonic() + PAYLOAD)
-            rail.look(others, others, time.monotonic(), 1.0)
+            rail.look(known, known, time.monotonic(), 1.0)
         await asyncio.sleep(1 / rate)
         if ears.together.is_set() and not said:
             print("together", flush=True)
