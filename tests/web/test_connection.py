@@ -269,6 +269,11 @@ async def test_another_head_goes_the_long_way() -> None:
         _, headers, _ = await viewer.ask(f"after={ID}:0", "Origin: http://node2:8340\r\n")
         assert headers["access-control-allow-origin"] == "http://node2:8340"
         assert (await viewer.ask(f"after={ID}:0"))[0] == 204
+        for _ in range(2):
+            old = await Client.connect(port)
+            old.writer.write(f"GET {EVENTS}?after={ID}:0 HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+            assert (await old.answer())[0] == 204
+            assert await old.ended() == b""
 
 
 async def test_a_slow_head_is_cut_off() -> None:

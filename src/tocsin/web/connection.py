@@ -196,10 +196,9 @@ class Connection(HttpToolsProtocol):
 
     def _remembered(self, data: bytes) -> bytes:
         """What is behind the query, if the application would take another head like it as a plain poll."""
-        rest = data[max(data.find(_VERSION), 0) :]
-        if rest.find(_END) != len(rest) - len(_END) or not self._lobby.is_plain(cast(Scope, self.scope)):
-            return b""
-        return rest
+        at = data.find(_VERSION)
+        is_one = at >= 0 and data.find(_END) == len(data) - len(_END)
+        return data[at:] if is_one and self._lobby.is_plain(cast(Scope, self.scope)) else b""
 
     def _keep(self, data: bytes) -> None:
         """A client that does not wait for its answer: one at a time."""
