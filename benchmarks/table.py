@@ -39,13 +39,14 @@ def show(rows: Iterable[Row]) -> None:
 def alone(function: Callable[..., T], *args: object) -> T:
     """Calls a function in a new process, so that nothing of one measurement lives on in the next.
 
-    Once more if it fails: on a busy machine agents may not find each other in time.
+    Up to three times if it fails: on a busy machine agents may not find each other in time.
     """
-    try:
-        return _alone(function, *args)
-    except RuntimeError as error:
-        print(f"once more: {error}", flush=True)
-        return _alone(function, *args)
+    for _ in range(2):
+        try:
+            return _alone(function, *args)
+        except (RuntimeError, TimeoutError) as error:
+            print(f"once more: {error!r}", flush=True)
+    return _alone(function, *args)
 
 
 def _alone(function: Callable[..., T], *args: object) -> T:
