@@ -34,7 +34,7 @@ KINDS = {
 }
 #: These take a node away from the monitors.
 _TAKES_AWAY = frozenset({"kill", "stop", "freeze", "cut public"})
-_STOPS_WITHIN = 30.0
+_STOPS_WITHIN = 60.0
 
 
 class Fault(NamedTuple):

@@ -19,7 +19,7 @@ from tests.system.cluster import Cluster, until
 ALL = ("node1", "node2", "node3")
 #: Those that may be frozen. The filtered one and the watchers are what others are measured by.
 FREEZABLE = ("async", "sync", "stream", "tail", "run")
-_STOPS_WITHIN = 20.0
+_STOPS_WITHIN = 60.0
 
 
 class Monitors:
@@ -68,7 +68,7 @@ class Monitors:
         process = self.processes.pop("run")
         process.terminate()
         process.wait(_STOPS_WITHIN)
-        until(lambda: not self._reader("run").is_alive(), 10, "the output of run is read")
+        until(lambda: not self._reader("run").is_alive(), 60, "the output of run is read")
         self.logs["run"].told.append(Told(time.monotonic()))
 
     def freeze(self, chance: random.Random) -> str:
