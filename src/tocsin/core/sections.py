@@ -203,8 +203,10 @@ class Sections:
 
 
 def _askable(origin: Origin, living: Collection[str]) -> list[str]:
-    """Who can be asked for a section: the origin, or where it is not heard those who told of it."""
-    return [origin.name] if origin.name in living else [n for n in origin.holders if n in living]
+    """Who can be asked for a section: the origin; where it is not heard those who told of it, or anybody."""
+    if origin.name in living:
+        return [origin.name]
+    return [name for name in origin.holders if name in living] or list(living)
 
 
 def _accepted_after(origin: Origin, stamp: str) -> Iterator[Arrival]:
