@@ -93,7 +93,7 @@ class Liveness:
         was_seen = set(seen)
         self._configured = frozenset(names)
         names = self._configured
-        self.members = {n: Member(n, seen=n in was_seen) for n in {*names, *was_seen} - {me}}
+        self.members = {n: Member(n, seen=n in was_seen) for n in sorted({*names, *was_seen} - {me})}
         #: What history tells of this node's own former lives; it is no member to be watched.
         self._myself = Member(me, seen=True)
         self._listening_since: float | None = None
