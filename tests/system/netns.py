@@ -17,6 +17,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from threading import Thread
@@ -272,4 +273,5 @@ def _sweep() -> None:
     for path in Path("/run/netns").glob(f"{_PREFIX}-*"):
         owner = path.name.removeprefix(f"{_PREFIX}-").partition("-")[0]
         if owner.isdigit() and not Path("/proc", owner).exists():
-            _remove(path.name)
+            with suppress(RuntimeError):  # another run is sweeping, too
+                _remove(path.name)
