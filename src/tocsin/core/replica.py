@@ -64,14 +64,10 @@ class Replica(Joining):
     def local(self, arrivals: list[Arrival], now: float) -> list[Effect]:
         """Events of this node have been published: push them on every rail, in as few messages as may be."""
         self._out = []
+        first = self.own.publish(arrivals)
         for arrival in arrivals:
-            seq = self.own.known + 1
-            self.own.add(seq, arrival, now)
-            self.own.accepted = seq
-            if arrival.event.kind == "node":
-                self._judge(arrival.event, now)
+            self._judge(arrival.event, now)
         if not self._alone and not self.clashed:
-            first = self.own.known - len(arrivals) + 1
             for burst in bursts(self.me, self.incarnation, first, arrivals, now):
                 self._out.append(Send(burst))
         return self._out
@@ -131,11 +127,7 @@ class Replica(Joining):
         if life is None:
             self._late(message, now)
             return
-        for seq, (age, body) in enumerate(message.events, start=message.first):
-            if life.has(seq):
-                self.counters["events_duplicate"] += 1
-            else:
-                self._take(life, seq, age, body, now)
+        self._take_burst(life, message.first, message.events, now)
         before = life.accepted
         self._advance(origin, now)
         self._pass_on(sender, life, before, now)
