@@ -35,7 +35,7 @@ from tocsin.generators.desk import DeskOfAgent
 from tocsin.generators.registry import Registration
 from tocsin.generators.supervisor import Supervisor
 from tocsin.kept import make_buffer
-from tocsin.parts import feeds, generator_settings, here, make_rails, metrics, urls, web_settings
+from tocsin.parts import feeds, generator_settings, here, kinds_added, make_rails, metrics, urls, web_settings
 from tocsin.server import Server, listen, notify_systemd
 from tocsin.settings import Config
 from tocsin.storage.state import State, StateFile
@@ -74,6 +74,7 @@ class Agent:
         self.board = Board()
         self.recent, self.measures = Recent(), Measures()
         self.publisher = Publisher(self.cluster, self.name)
+        self._brought: list[str] = []
         self.kept = make_buffer(config, self._state.incarnation, self.now())
         self.buffer = self.kept.buffer
         self.replica = self._make_replica()
@@ -129,7 +130,8 @@ class Agent:
     def _to_board(self, items: Sequence[Arrival | Loss]) -> None:
         for item in items:
             if isinstance(item, Arrival):
-                self.board.fold(item.event)
+                if self.board.fold(item.event) and item.event.origin == self.name:
+                    self._brought.append(item.event.kind)
                 if item.event.type == "node.forgotten":
                     self.measures.forget(item.event.node)
 
@@ -155,6 +157,9 @@ class Agent:
         events = self.publisher.seal(drafts, self.wall())
         now = self.now()
         self.bus.publish(*[Arrival(event, now) for event in events])
+        brought, self._brought = self._brought, []
+        for draft in kinds_added(self.name, brought):
+            self._publish_local(draft)
         return [event.sequence for event in events]
 
     def publish_report(self, draft: Draft) -> None:

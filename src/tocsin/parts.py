@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 
 from tocsin import __version__
 from tocsin.core.board import Board
+from tocsin.core.event import KINDS_OF_AGENTS, KINDS_OF_GENERATORS, Draft, report
 from tocsin.core.publisher import Publisher
 from tocsin.forwarder.forwarder import Forwarder
 from tocsin.forwarder.rail import Rail
@@ -17,7 +18,16 @@ from tocsin.forwarder.zenoh_config import make_room
 from tocsin.settings import Config
 from tocsin.web.node import Settings
 
-__all__ = ["feeds", "generator_settings", "here", "make_rails", "metrics", "urls", "web_settings"]
+__all__ = [
+    "feeds",
+    "generator_settings",
+    "here",
+    "kinds_added",
+    "make_rails",
+    "metrics",
+    "urls",
+    "web_settings",
+]
 
 Metrics: TypeAlias = Mapping[str, float | Mapping[str, float]]
 
@@ -44,6 +54,19 @@ def make_rails(config: Config) -> list[Rail]:
         )
         for number, rail in enumerate(config.rails, start=1)
     ]
+
+
+def kinds_added(node: str, kinds: Iterable[str]) -> Iterator[Draft]:
+    """What is to be told of kinds of which a publisher has just brought the first resource.
+
+    A page that shows everything can be interested only in kinds that it knows: those of the catalogue, and
+    those on the board. So it is told, in the kind ``agent``, that there is one more.
+    """
+    for kind in kinds:
+        if kind not in KINDS_OF_AGENTS | KINDS_OF_GENERATORS:
+            yield report(
+                "agent.kind-added", kind, None, f"{node} has brought the first resource of its kind: {kind}"
+            )
 
 
 def web_settings(config: Config) -> Settings:

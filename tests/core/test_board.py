@@ -155,6 +155,29 @@ def test_what_is_found_at_the_first_start_needs_no_event() -> None:
     assert ({("node1", "service", "a"): "ok"}, "") == (shown(board), board.stamp("node1"))
 
 
+def test_the_only_resource_of_its_kind_is_noticed() -> None:
+    """The first resource of a kind is said to be that, on whatever way the others came and went."""
+    board = Board()
+    assert not board.fold(event("backup.began", "a", None, seq=1))  # no status: no resource
+    assert board.fold(event("backup.done", "a", "ok", seq=2))
+    assert not board.fold(event("backup.failed", "a", "failed", seq=3))
+    assert not board.fold(event("backup.done", "b", "ok", seq=4))
+    assert not board.fold(event("backup.removed", "a", "gone", seq=5))
+    assert not board.fold(event("backup.removed", "a", "gone", seq=6))
+    assert not board.fold(event("backup.removed", "b", "gone", seq=7))
+    assert board.fold(event("backup.done", "b", "ok", seq=8))
+
+    [resource] = board.section("node1")
+    board.forget("node1")
+    board.state(resource)
+    board.state(resource)
+    assert not board.fold(event("backup.done", "c", "ok", seq=9))
+    board.replace("node1", sequence_of(1, 9), [resource])
+    board.replace("node1", sequence_of(1, 9), [])
+    assert board.fold(event("backup.done", "c", "ok", seq=10))
+    assert not board.fold(event("backup.done", "c", "ok", seq=1, origin="node2"))
+
+
 def test_the_worst_of_some() -> None:
     """Not known to be fine is worse than fine, and better than known to be bad."""
     assert "failed" == worst(["ok", "failed", "warning"])

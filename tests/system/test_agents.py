@@ -25,6 +25,19 @@ def test_an_event_reaches_every_node(cluster: Cluster) -> None:
         assert ("ok", "done") == (resource["status"], resource["summary"])
 
 
+def test_a_new_kind_is_told(cluster: Cluster) -> None:
+    """The first resource of a kind of a publisher's own is told to all, so that pages can show it."""
+    cluster.emit(2, "backup.began")
+    for subject in ("a", "b"):
+        cluster.emit(2, "backup.failed", subject=subject, data={"status": "failed"})
+    cluster.emit(2, "test.end")
+
+    for node in (1, 2, 3):
+        until(partial(cluster.events, node, "test.end"), 10, f"node{node} has all")
+        [told] = cluster.events(node, "agent.kind-added")
+        assert ("node2", "backup") == (told["node"], told["subject"])
+
+
 def test_an_agent_stops_in_time_and_its_port_is_free(cluster: Cluster) -> None:
     """SIGTERM ends an agent within two seconds, with the others told; it can be started again at once."""
     assert 2 > cluster.stop(2)

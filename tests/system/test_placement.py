@@ -108,13 +108,6 @@ def test_a_buffer_of_some_nodes(make_cluster: Make) -> None:
 def test_a_page_at_a_node_without_a_buffer(make_cluster: Make) -> None:
     """It is live by the feed of another node, and goes to the other one when that dies."""
     cluster = started(make_cluster, NO_BUFFER)
-    # A page is interested in the kinds that it knows; this one is new to the cluster.
-    cluster.emit(3, "test.event", subject="number 0", data={"status": "failed"})
-    until(
-        lambda: all(cluster.resource(at, 3, "test", "number 0") for at in (1, 2, 3)),
-        60,
-        "it is on all boards",
-    )
     with sync_playwright() as playwright:
         chromium = str(cluster.script("/usr/bin/chromium"))
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)

@@ -8,6 +8,7 @@ The kind ``node`` is the exception: observers report it, it is in no section, an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
@@ -58,6 +59,8 @@ class Board:
 
     def __init__(self) -> None:
         self._sections: dict[str, dict[tuple[str, str, str], Resource]] = {}
+        #: How many resources there are of each kind; nodes are not counted.
+        self._kinds: Counter[str] = Counter()
         self._nodes: dict[str, Resource] = {}
         self._stamps: dict[str, str] = {}
         #: Origins whose section is known to be out of date and cannot be asked for.
@@ -65,8 +68,11 @@ class Board:
 
     # -- what changes it ------------------------------------------------------
 
-    def fold(self, event: Event) -> None:
-        """Takes in an event; one without a status changes nothing but the stamp."""
+    def fold(self, event: Event) -> bool:
+        """Takes in an event; one without a status changes nothing but the stamp.
+
+        Returns whether it brought the only resource of its kind.
+        """
         if event.type.startswith("node") and event.kind == "node":
             self._fold_node(event)
             self._stamps[event.origin] = max(event.sequence, self._stamps.get(event.origin, ""))
@@ -74,7 +80,8 @@ class Board:
             self._stamps[event.origin] = event.sequence
             payload = event.statement()
             if payload is not None:
-                self._fold_into(self._sections.setdefault(event.origin, {}), event, payload)
+                return self._fold_into(self._sections.setdefault(event.origin, {}), event, payload)
+        return False
 
     def _fold_node(self, event: Event) -> None:
         payload = event.statement()
@@ -85,17 +92,24 @@ class Board:
         if payload.status == "gone":
             self.forget(name)
 
-    @staticmethod
-    def _fold_into(section: dict[tuple[str, str, str], Resource], event: Event, payload: Payload) -> None:
+    def _fold_into(
+        self, section: dict[tuple[str, str, str], Resource], event: Event, payload: Payload
+    ) -> bool:
         key = (event.node, event.kind, event.subject)
+        old = section.get(key)
         if payload.status == "gone":
             section.pop(key, None)
-        else:
-            section[key] = _folded(event, payload, section.get(key))
+            self._kinds[event.kind] -= old is not None
+            return False
+        section[key] = _folded(event, payload, old)
+        self._kinds[event.kind] += old is None
+        return old is None and self._kinds[event.kind] == 1
 
     def state(self, resource: Resource) -> None:
         """Sets a resource without an event: what an origin found at its very first start."""
-        self._sections.setdefault(resource.origin, {})[resource.key] = resource
+        section = self._sections.setdefault(resource.origin, {})
+        self._kinds[resource.kind] += resource.key not in section
+        section[resource.key] = resource
 
     def set_node(self, resource: Resource) -> None:
         """Sets the state of a node without an event: what is known from the start, or from peers."""
@@ -103,7 +117,9 @@ class Board:
 
     def replace(self, origin: str, stamp: str, resources: Iterable[Resource]) -> None:
         """Replaces an origin's section by one that is true at ``stamp``; later events are folded on top."""
+        self._drop(origin)
         self._sections[origin] = {r.key: r for r in resources}
+        self._kinds.update(r.kind for r in self._sections[origin].values())
         self._stamps[origin] = stamp
         self._uncertain.pop(origin, None)
 
@@ -114,9 +130,12 @@ class Board:
     def forget(self, node: str) -> None:
         """Removes a node and all that it reported."""
         self._nodes.pop(node, None)
-        self._sections.pop(node, None)
+        self._drop(node)
         self._stamps.pop(node, None)
         self._uncertain.pop(node, None)
+
+    def _drop(self, origin: str) -> None:
+        self._kinds.subtract(r.kind for r in self._sections.pop(origin, {}).values())
 
     # -- what it shows --------------------------------------------------------
 
