@@ -81,4 +81,12 @@ BUGS: Final = [
         "an origin in doubt that only others heard stayed in doubt",
         sections, "_askable", _only_the_origin, "short", 2,
     ),
+    Bug(
+        "a node whose joining ended without an origin's section handed an empty one on",
+        sections.Sections, "doubt_rest", lambda *_: (), "file", 33,
+    ),
+    Bug(
+        "a node that had lost its state and was heard again was not told of its later life",
+        Replica, "_tell_of_later", _nothing, "lost", 61,
+    ),
 ]  # fmt: skip

@@ -180,6 +180,23 @@ def test_a_newcomer_waits_for_sections_and_learns_the_members() -> None:
     assert not made.wanted("n1")
 
 
+def test_what_has_not_come_when_the_joining_ends_is_in_doubt() -> None:
+    """Until it has come: so nobody takes an empty section over from here, and then frames are told."""
+    made, one, two = sections(), origin(), Origin("n2", fresh=False, doubtful=True)
+    two.begin(LIFE, 0.0)
+    made.want(one, None, 0.0, joining=True)
+    made.want(two, None, 0.0, joining=True)
+    (doubt,) = made.doubt_rest({"n1": one, "n2": two})
+    assert isinstance(doubt, fx.Doubt)
+    assert ("n1", None) == (doubt.origin, one.true_at)
+    whole = made.assemble("n1", part(0), one, joining=False)
+    assert whole is not None
+    replaced, synced = made.use(one, whole, joining=False)
+    assert isinstance(replaced, fx.ReplaceSection)
+    assert isinstance(synced, fx.Publish)
+    assert ("node.synced", (LIFE, 0)) == (synced.draft.type, one.true_at)
+
+
 def test_an_answer_comes_in_parts_once() -> None:
     """The members are told with the first; of an origin that is not on the board nothing is answered."""
     made = sections()

@@ -294,6 +294,7 @@ class Intake:
             else:
                 self._enter(item, now, past=True)
         self.ready = True
+        self._out.extend(self._sections.doubt_rest(self.origins))
         for name in self.liveness.learn(self._sections.members):
             self._out.append(NodeState(name))
         self._out.append(NodeState(self.me))

@@ -157,13 +157,12 @@ class Replica(Joining):
         if measures := measured(message.measures):
             self._out.append(Measured(sender, measures))
         origin, life = self._life(sender, message.incarnation, now)
+        if life is None and message.incarnation < origin.current:
+            self._tell_of_later(origin, message, now)
         if life is not None and life.plausible(max(message.last, 1)):
             life.learn(message.last, now)
             if origin.fresh and message.joined:
-                base = message.previous if message.first == 1 else life.sequence(message.first - 1)
-                if base and not seq_of(base):
-                    base = life.sequence(0)  # how the former life ended is not known: nothing before is held
-                self._meet(origin, life, message.first - 1, base, now)
+                self._first_contact(origin, life, message, now)
             elif not origin.fresh and message.previous:
                 self._learn_end(origin, message.previous, now)
             self._advance(origin, now)
@@ -171,6 +170,19 @@ class Replica(Joining):
             self._on_entry(sender, entry, now)
         if not message.answer:
             self._help(sender, message, now)
+
+    def _first_contact(self, origin: Origin, life: Life, message: Announce, now: float) -> None:
+        base = message.previous if message.first == 1 else life.sequence(message.first - 1)
+        if base and not seq_of(base):
+            base = life.sequence(0)  # how the former life ended is not known: nothing before is held
+        self._meet(origin, life, message.first - 1, base, now)
+
+    def _tell_of_later(self, origin: Origin, message: Announce, now: float) -> None:
+        """A node lives in a life below one that is known here, and heard nobody say so when it listened."""
+        name, known, others = origin.name, (message.incarnation, message.last), len(self._announced_at)
+        turn = int(now / self.period)
+        if self.incarnation and self._relaying.answers(name, name, known, others, turn):
+            self._out.append(Send(self._announce(entries(origin), answer=True), name))
 
     def _learn_end(self, origin: Origin, previous: str, now: float) -> None:
         """A node says what the last event of its former life was: perhaps nobody else ever had it."""

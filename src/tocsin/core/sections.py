@@ -6,7 +6,7 @@ gets its number, and only later events are folded on top (DESIGN.md section 5, b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -84,6 +84,13 @@ class Sections:
         """Nothing more of an origin is wanted."""
         self._joining.pop(name, None)
         self._drop_parts(name)
+
+    def doubt_rest(self, origins: Mapping[str, Origin]) -> Iterator[Effect]:
+        """Joining is over without these sections: nobody may take them from here before they have come."""
+        for name in self._joining:
+            if not origins[name].doubtful:
+                origins[name].doubtful = True
+                yield Doubt(name, f"{name} has not been asked for its present state yet")
 
     def tend(self, origin: Origin, living: Collection[str], now: float) -> Iterator[Effect]:
         """Asks, asks again, and gives up waiting."""
