@@ -42,7 +42,7 @@ class Tail:
 
 def settled(tail: Tail, sent: list[str], what: str) -> None:
     """Waits until the tail has told as much as was sent: it must be the same, in the same order."""
-    until(lambda: len(tail.told) >= len(sent), 15, what)
+    until(lambda: len(tail.told) >= len(sent), 40, what)
     assert sent == tail.told, what
 
 
