@@ -80,12 +80,40 @@ def test_who_meets_an_origin_late_tells_its_readers_what_it_cannot_know() -> Non
 def test_a_newcomer_holds_nothing_of_a_former_life(end: int, base: tuple[int, int]) -> None:
     """It meets an origin in its second life: what was before is told to who comes from elsewhere.
 
-    Where the first one ended is known, or, after a crash, is not: then nothing before the second is held.
+    Where the first one ended is known, and nobody holds anything of it; or, after a crash, it is not known:
+    then nothing before the second is held.
     """
     made = Replica("n1", now=0.0, wall_ms=LIFE, names=("n1", "n2"))
     hello = announce(0, life=LIFE + 1, previous=sequence_of(LIFE, end))
-    found = [effect for effect in made.receive("n2", hello, 0.1) if isinstance(effect, fx.Base)]
-    assert [fx.Base("n2", sequence_of(*base))] == found
+    done = made.receive("n2", hello, 0.1) + made.receive("n2", hello, 0.1)
+    asked = [decode(e.payload) for e in made.tick(0.2) if isinstance(e, fx.Send) and e.to == "n2"]
+    for ask in asked:
+        if isinstance(ask, ms.Ask):
+            assert (LIFE, 1, end) == (ask.incarnation, ask.first, ask.last)
+            done += made.receive("n2", encode(ms.Fill, "n2", LIFE, 1, end, []), 0.2)
+    done += made.tick(0.3)
+    assert [fx.Base("n2", sequence_of(*base))] == [effect for effect in done if isinstance(effect, fx.Base)]
+
+
+def test_who_does_not_answer_what_it_holds_of_a_former_life_is_not_waited_for() -> None:
+    """A newcomer goes on with what has come until then."""
+    made = Replica("n1", now=0.0, wall_ms=LIFE, names=("n1", "n2", "n3"))
+    made.receive("n2", announce(0, life=LIFE + 1, previous=sequence_of(LIFE, 7)), 0.1)
+    made.receive("n3", announce(0, name="n3", others=[ms.Entry("n2", LIFE, 5, 8)]), 0.1)
+    some = [(seq, 0, event("n2", seq).body) for seq in (6, 7)]
+    made.receive("n3", encode(ms.Fill, "n2", LIFE, 1, 7, some), 0.2)
+    done = [e for tick in range(120) for e in made.tick(0.2 + tick / 20)]
+    assert fx.Base("n2", sequence_of(LIFE, 5)) in done
+    assert LIFE + 1 == made.origins["n2"].current
+
+
+@pytest.mark.parametrize("previous", ["9999999999998-000000000001", f"{LIFE:013d}-999999999999"])
+def test_a_former_life_that_cannot_have_been_is_not_asked_for(previous: str) -> None:
+    """It is later than the present one, or longer than any."""
+    made = Replica("n1", now=0.0, wall_ms=LIFE, names=("n1", "n2"))
+    made.receive("n2", announce(0, life=LIFE + 1, previous=previous), 0.1)
+    assert not made.origins["n2"].fresh
+    assert LIFE + 1 == made.origins["n2"].current
 
 
 def test_identity_and_size_of_an_event_are_checked() -> None:

@@ -84,6 +84,59 @@ def test_a_life_told_of_while_a_twin_is_near_is_the_twin_s() -> None:
     assert tell(made, made.incarnation + 5, 0, now + FORGOTTEN + 0.1)
 
 
+@pytest.mark.parametrize("wait", [0.0, 0.5, 0.8, 1.0, 1.3, 30.0])
+def test_of_two_that_end_together_the_second_to_come_back_has_what_others_hold_of_the_first(
+    wait: float,
+) -> None:
+    """It meets the other in its new life; its readers lack the end of the old one, which three nodes hold."""
+    world = World(5)
+    world.start()
+    world.run(6)
+    world.emit("n3", "seen")
+    world.run(0.5)
+    reader = Reader(world.nodes["n1"])
+    sent = [world.emit("n3", f"a{number}") for number in range(8)]
+    world.run(0.1)
+    world.kill("n1")
+    world.kill("n3")
+    world.run(1)
+    world.start("n3")
+    world.run(wait)
+    world.start("n1")
+    world.run(8)
+    reader.poll(world.nodes["n1"], 1000)
+    assert [] == reader.gaps
+    assert sent == [e.sequence for e in reader.told if e.origin == "n3" and e.sequence in sent]
+
+
+def test_what_is_held_behind_a_loss_reaches_who_comes_back() -> None:
+    """The event before it died with its origin: that is told; the one that another node holds comes."""
+    world = World(3)
+    world.start()
+    world.run(6)
+    world.emit("n3", "first")
+    world.run(0.5)
+    reader = Reader(world.nodes["n1"])
+    world.network.cut("n3", (0, 1), world.names)
+    world.emit("n3", "only here")
+    world.network.heal()
+    world.network.cut("n1", (0, 1), world.names)
+    second = world.emit("n3", "second")
+    world.run(0.02)
+    world.kill("n3")
+    world.kill("n1")
+    world.network.heal()
+    world.run(0.3)
+    world.start("n3")
+    world.run(0.5)
+    world.start("n1")
+    world.run(8)
+    reader.poll(world.nodes["n1"], 1000)
+    reader.poll(world.nodes["n1"], 1000)
+    assert second in {event.sequence for event in reader.told}
+    assert ["replica"] == [why for why, _, _ in reader.gaps]
+
+
 @pytest.mark.parametrize("count", [3, 7])
 def test_a_node_that_lost_its_state_is_told_of_its_later_life_when_it_is_heard(count: int) -> None:
     """Nobody could say so when it listened; by some of those who hear it, not by all."""

@@ -27,7 +27,7 @@ from tocsin.core.event import (
 )
 from tocsin.core.liveness import MAX_NAMES, Liveness
 from tocsin.core.lives import Life
-from tocsin.core.origin import Origin
+from tocsin.core.origin import CLOSE_AFTER, Origin
 from tocsin.core.repair import DEGRADED_AFTER, Repair
 from tocsin.core.sections import Sections
 
@@ -165,7 +165,7 @@ class Intake:
 
     def _meet(self, origin: Origin, life: Life, base: int, sequence: str, now: float) -> None:
         """First contact: from here on everything of this origin is handed on."""
-        origin.fresh = False
+        origin.fresh = origin.recalled = False
         if life.incarnation != origin.current:
             origin.leave_out(life.incarnation)  # of older ones nobody has said yet what there is
         life.accepted = max(life.accepted, base)
@@ -179,6 +179,27 @@ class Intake:
         elif sequence:
             self._out.append(Base(origin.name, sequence))
         self._sections.want(origin, loss, now, joining=not self.ready, base=sequence)
+
+    def _recall(self, origin: Origin, previous: str, now: float) -> bool:
+        """A node that is met while joining has lived before: whoever holds what it told then is asked for it.
+
+        Readers may come who lack the end of that life, though others hold it.
+        """
+        incarnation, last = (incarnation_of(previous), seq_of(previous)) if previous else (0, 0)
+        if not 0 < incarnation < origin.newest().incarnation or not Life(origin.name, 1, 0).plausible(last):
+            return False
+        origin.recall(incarnation, last, now)
+        return True
+
+    def _meet_recalled(self, origin: Origin, living: Collection[str], now: float) -> None:
+        """Begins with the first event that came of a former life, once all have answered; else at its end."""
+        life, since = origin.life, origin.superseded_at
+        assert since is not None
+        if life.missing and now - since < CLOSE_AFTER and not life.denied.issuperset(living):
+            return
+        base = min(life.events, default=life.known + 1) - 1
+        origin.superseded_at = now  # from now on its holes are asked for
+        self._meet(origin, life, base, life.sequence(base), now)
 
     def _advance(self, origin: Origin, now: float) -> None:
         """Hands on all that is next in order, and moves on to the next life where one is over."""
@@ -254,7 +275,9 @@ class Intake:
 
     def _tend(self, origin: Origin, living: Collection[str], now: float) -> None:
         self._out.extend(self._sections.tend(origin, living, now))
-        if origin.fresh:
+        if origin.recalled:
+            self._meet_recalled(origin, living, now)
+        if origin.fresh and not origin.recalled:
             return
         self._advance(origin, now)
         life = origin.life
@@ -262,6 +285,8 @@ class Intake:
         at_once = not self.ready or origin.name not in living
         for target, ask in self._repair.asks(origin, life, living, now, at_once=at_once):
             self._out.append(Send(ask, target))
+        if origin.recalled:
+            return
         if origin.gate is None and self._repair.hopeless(life, living, now, self._retain):
             self._give_up(origin, life, now)
             self._advance(origin, now)

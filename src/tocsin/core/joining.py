@@ -173,7 +173,7 @@ class Joining(Intake):
     def _joined(self, origin: Origin) -> bool:
         """Whether all that can be had of an origin is here."""
         if origin.fresh:
-            return not origin.holders and not self._sections.wanted(origin.name)
+            return not origin.recalled and not origin.holders and not self._sections.wanted(origin.name)
         return not origin.life.missing and not self._sections.wanted(origin.name)
 
     # -- what goes out -------------------------------------------------------------------

@@ -135,6 +135,13 @@ class Life:
         """Whether the next event exists but is not here."""
         return self.known > self.accepted and self.accepted + 1 not in self.events
 
+    @property
+    def last(self) -> int:
+        """The last number of which this node has something to tell, also behind a hole."""
+        return (
+            max(self.accepted, max(self.events, default=0)) if self.known > self.accepted else self.accepted
+        )
+
     def holes(self, limit: int) -> list[tuple[int, int]]:
         """The first ``limit`` ranges that are missing between what is accepted and what is known."""
         ranges: list[tuple[int, int]] = []

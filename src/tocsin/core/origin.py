@@ -45,6 +45,8 @@ class Origin:
     current: int = 0
     #: First contact: it is not known yet where what can be had of it begins.
     fresh: bool = True
+    #: While joining: the others are asked what they hold of a former life, which is the current one now.
+    recalled: bool = False
     #: Since when a newer life than the current one is known.
     superseded_at: float | None = None
     gate: Gate | None = None
@@ -81,6 +83,12 @@ class Origin:
         self.life.closed = True
         self.current = following.incarnation
         self.superseded_at = now if self.next_life() else None
+
+    def recall(self, incarnation: int, last: int, now: float) -> None:
+        """Begins with a former life, if anybody holds something of it; it ended with number ``last``."""
+        self.lives.setdefault(incarnation, Life(self.name, incarnation, 0)).learn(last, now)
+        self.leave_out(incarnation)
+        self.superseded_at, self.recalled = now, True
 
     def leave_out(self, incarnation: int) -> None:
         """Begins with this life; of older ones nothing has been handed on."""

@@ -173,6 +173,8 @@ class Replica(Joining):
 
     def _first_contact(self, origin: Origin, life: Life, message: Announce, now: float) -> None:
         base = message.previous if message.first == 1 else life.sequence(message.first - 1)
+        if origin.recalled or (not self.ready and message.first == 1 and self._recall(origin, base, now)):
+            return
         if base and not seq_of(base):
             base = life.sequence(0)  # how the former life ended is not known: nothing before is held
         self._meet(origin, life, message.first - 1, base, now)
@@ -230,7 +232,7 @@ class Replica(Joining):
             return
         origin.holders[sender] = entry.incarnation
         life.learn(entry.last, now)
-        if origin.fresh:
+        if origin.fresh and not origin.recalled:
             self._meet(origin, life, entry.first - 1, life.sequence(entry.first - 1), now)
         self._advance(origin, now)
 
