@@ -76,6 +76,33 @@ def test_who_meets_an_origin_late_tells_its_readers_what_it_cannot_know() -> Non
     assert [] == lost(meet(other))
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_nodes_that_start_together_tell_no_loss_of_what_never_was(seed: int) -> None:
+    """A node may hear of another first by somebody who hears it: that tells whether it lived before."""
+    world = World(4, seed)
+    world.network.part(("n1", "n4"), ("n2", "n4"))
+    world.start()
+    world.run(4)
+    world.emit("n4", "web", "failed")
+    world.run(3)
+    for node in world.nodes.values():
+        assert [] == node.losses()
+        assert ["web"] == [each.subject for each in node.events("n4", "service.started")]
+
+
+def test_of_an_origin_that_lived_before_a_loss_is_told_also_when_others_tell_of_it() -> None:
+    """Readers may come who knew its former life; also where nobody says whether there was one."""
+    found = []
+    for previous in ("", None, sequence_of(LIFE - 5, 3), sequence_of(LIFE - 5, 0)):
+        made = replica()
+        entry = ms.Entry("n2", LIFE, 1, 1, previous)
+        made.receive("n3", announce(0, name="n3", others=[entry]), made._awake_at)
+        gate = made.origins["n2"].gate
+        found.append(gate is not None and gate.loss and gate.loss[1:])
+    whatever = (sequence_of(LIFE, 0), sequence_of(LIFE, 0))
+    assert [None, whatever, (sequence_of(LIFE - 5, 0), sequence_of(LIFE - 5, 3)), whatever] == found
+
+
 @pytest.mark.parametrize(("end", "base"), [(7, (LIFE, 7)), (0, (LIFE + 1, 0))])
 def test_a_newcomer_holds_nothing_of_a_former_life(end: int, base: tuple[int, int]) -> None:
     """It meets an origin in its second life: what was before is told to who comes from elsewhere.

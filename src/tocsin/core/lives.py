@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from tocsin.core.bus import Arrival
-from tocsin.core.event import sequence_of
+from tocsin.core.event import seq_of, sequence_of
 
 __all__ = ["MAX_INCARNATION", "MAX_JUMP", "MAX_SEQ", "Life"]
 
@@ -25,7 +25,7 @@ class Life:
 
     __slots__ = (
         "accepted", "asked_at", "attempts", "awaiting", "closed", "denied", "events", "first_held",
-        "hole_since", "incarnation", "known", "origin", "size",
+        "hole_since", "incarnation", "known", "origin", "previous", "size",
     )  # fmt: skip
 
     def __init__(self, origin: str, incarnation: int, base: int) -> None:
@@ -39,6 +39,8 @@ class Life:
         self.events: dict[int, Arrival] = {}
         #: The bytes of these events.
         self.size = 0
+        #: The last sequence before this life, as the origin says; empty: none; None: nobody has said it here.
+        self.previous: str | None = None
         #: The origin said goodbye, or another life has begun and this one is over.
         self.closed = False
         self.hole_since: float | None = None
@@ -134,6 +136,12 @@ class Life:
     def missing(self) -> bool:
         """Whether the next event exists but is not here."""
         return self.known > self.accepted and self.accepted + 1 not in self.events
+
+    def before(self, first: int) -> str:
+        """The last sequence before number ``first``; empty if the origin says that there was nothing."""
+        if first > 1 or self.previous is None or (self.previous and not seq_of(self.previous)):
+            return self.sequence(first - 1)  # number 0: whatever was before, how it ended is not known
+        return self.previous
 
     @property
     def last(self) -> int:

@@ -70,12 +70,16 @@ class Events(_Message, frozen=True):
 
 
 class Entry(Struct, array_like=True, frozen=True):
-    """What somebody holds of one life of an origin: sequence numbers ``first`` to ``last``."""
+    """What somebody holds of one life of an origin: sequence numbers ``first`` to ``last``.
+
+    ``previous`` is what the origin says in its announces of this life; None if that is not known.
+    """
 
     origin: _Name
     incarnation: _Life
     first: _First
     last: _Seq
+    previous: _Sequence | None = None
 
 
 class Announce(_Message, frozen=True):

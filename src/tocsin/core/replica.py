@@ -161,6 +161,7 @@ class Replica(Joining):
             self._tell_of_later(origin, message, now)
         if life is not None and life.plausible(max(message.last, 1)):
             life.learn(message.last, now)
+            life.previous = message.previous
             if origin.fresh and message.joined:
                 self._first_contact(origin, life, message, now)
             elif not origin.fresh and message.previous:
@@ -172,11 +173,9 @@ class Replica(Joining):
             self._help(sender, message, now)
 
     def _first_contact(self, origin: Origin, life: Life, message: Announce, now: float) -> None:
-        base = message.previous if message.first == 1 else life.sequence(message.first - 1)
+        base = life.before(message.first)
         if origin.recalled or (not self.ready and message.first == 1 and self._recall(origin, base, now)):
             return
-        if base and not seq_of(base):
-            base = life.sequence(0)  # how the former life ended is not known: nothing before is held
         self._meet(origin, life, message.first - 1, base, now)
 
     def _tell_of_later(self, origin: Origin, message: Announce, now: float) -> None:
@@ -232,8 +231,10 @@ class Replica(Joining):
             return
         origin.holders[sender] = entry.incarnation
         life.learn(entry.last, now)
+        if life.previous is None:
+            life.previous = entry.previous
         if origin.fresh and not origin.recalled:
-            self._meet(origin, life, entry.first - 1, life.sequence(entry.first - 1), now)
+            self._meet(origin, life, entry.first - 1, life.before(entry.first), now)
         self._advance(origin, now)
 
     def _on_hello(self, sender: str, message: Hello, now: float) -> None:

@@ -47,7 +47,7 @@ def entries(origin: Origin | None) -> list[Entry]:
     if origin is None or origin.fresh:
         return []
     return [
-        Entry(origin.name, life.incarnation, life.first_held, life.last)
+        Entry(origin.name, life.incarnation, life.first_held, life.last, life.previous)
         for life in origin.lives.values()
         if life.incarnation <= origin.current
     ]
