@@ -72,6 +72,9 @@ def test_when_a_hole_is_given_up() -> None:
     assert not Repair.hopeless(life, [], 1.0, 300.0)
     assert Repair.hopeless(life, [], GIVE_UP_AFTER, 300.0)
     assert Repair.hopeless(life, [], 2.0, 2.0)
+    life.filled_at = 2.0  # slow answers are answers
+    assert not Repair.hopeless(life, [], GIVE_UP_AFTER, 300.0)
+    assert Repair.hopeless(life, [], GIVE_UP_AFTER + 2.0, 300.0)
     life.denied |= {"n1", "n2"}
     assert Repair.hopeless(life, ["n1", "n2"], 1.0, 300.0)
     life.hole_since = None

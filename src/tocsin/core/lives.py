@@ -24,7 +24,8 @@ class Life:
     """One incarnation of one origin, as far as this node knows it."""
 
     __slots__ = (
-        "accepted", "asked_at", "attempts", "awaiting", "closed", "denied", "events", "first_held",
+        "accepted", "asked_at", "attempts", "awaiting", "closed", "denied", "events", "filled_at",
+        "first_held",
         "hole_since", "incarnation", "known", "origin", "previous", "size",
     )  # fmt: skip
 
@@ -45,6 +46,8 @@ class Life:
         self.closed = False
         self.hole_since: float | None = None
         self.asked_at = float("-inf")
+        #: When an answer to an ask brought anything.
+        self.filled_at = float("-inf")
         self.attempts = 0
         #: Nodes that said that they do not hold the next missing event.
         self.denied: set[str] = set()

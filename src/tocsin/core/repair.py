@@ -18,7 +18,8 @@ HOLE_AFTER: Final = 0.1
 _RETRY: Final = 0.25
 #: A hole older than this makes the origin degraded, in seconds.
 DEGRADED_AFTER: Final = 3.0
-#: At the latest after this a hole is given up, in seconds (or after the retention, if that is shorter).
+#: At the latest after this a hole is given up, in seconds (or after the retention, if that is shorter);
+#: as long as answers bring anything of its life, they are slow, and it is asked for on.
 GIVE_UP_AFTER: Final = 60.0
 #: How many nodes are asked at a time.
 _AT_A_TIME: Final = 3
@@ -87,7 +88,7 @@ class Repair:
         """Whether a hole is to be given up: no living node holds it, or it has been tried long enough."""
         if life.hole_since is None:
             return False
-        if now - life.hole_since >= min(retain, GIVE_UP_AFTER):
+        if now - max(life.hole_since, life.filled_at) >= min(retain, GIVE_UP_AFTER):
             return True
         if not life.denied.issuperset(living):
             return False

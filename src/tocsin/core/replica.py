@@ -276,6 +276,7 @@ class Replica(Joining):
             if not life.has(seq):
                 self._take(life, seq, age, body, now)
                 self.counters["events_filled"] += 1
+                life.filled_at = now
         if self._repair.denial(message, life):
             life.deny(sender, waiting=message.waiting)
         self._advance(origin, now)
