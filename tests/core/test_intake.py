@@ -164,6 +164,18 @@ def test_identity_and_size_of_an_event_are_checked() -> None:
     assert [1] == [e.arrival.event.seq for e in made.receive("n2", push(1), now) if isinstance(e, fx.Deliver)]
 
 
+def test_a_life_of_many_events_is_met_late_and_again_after_a_long_cut() -> None:
+    """However many an origin has published: what counts is how many it says it still holds."""
+    made, far = replica(), 10**8
+    now = made._awake_at
+    made.receive("n2", announce(far, first=far - 1), now)
+    assert (False, far - 2) == (made.origins["n2"].fresh, made.origins["n2"].life.accepted)
+    made.receive("n2", announce(3 * far, first=3 * far), now)
+    assert 3 * far == made.origins["n2"].life.known
+    made.receive("n2", announce(5 * far, first=3 * far), now)
+    assert 3 * far == made.origins["n2"].life.known  # nobody holds so many
+
+
 def test_origins_that_are_made_up_are_bounded() -> None:
     """However many somebody announces."""
     made = replica()

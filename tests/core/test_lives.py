@@ -63,6 +63,7 @@ def test_a_number_that_cannot_be_is_not_believed() -> None:
     assert [False, True, True, False, False] == [
         made.plausible(seq) for seq in (0, 2, MAX_JUMP, MAX_JUMP + 2, MAX_SEQ + 1)
     ]
+    assert [True, False] == [made.plausible(seq, MAX_JUMP) for seq in (2 * MAX_JUMP, 2 * MAX_JUMP + 1)]
 
 
 def test_what_is_old_and_was_handed_on_is_let_go_of() -> None:

@@ -56,9 +56,13 @@ class Life:
 
     # -- taking in -------------------------------------------------------------
 
-    def plausible(self, seq: int) -> bool:
-        """Whether ``seq`` can be a number of this life at all."""
-        return 0 < seq <= MAX_SEQ and seq - max(self.accepted, self.known) <= MAX_JUMP
+    def plausible(self, seq: int, base: int = 0) -> bool:
+        """Whether ``seq`` can be a number of this life at all.
+
+        ``base``: whoever tells of it says that nothing up to this number is held any more. So a life of many
+        events can be met late, or again after a long cut.
+        """
+        return 0 < seq <= MAX_SEQ and seq - max(self.accepted, self.known, base) <= MAX_JUMP
 
     def learn(self, last: int, now: float) -> None:
         """Somebody holds, or the origin has published, events up to ``last``."""

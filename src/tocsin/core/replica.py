@@ -159,7 +159,7 @@ class Replica(Joining):
         origin, life = self._life(sender, message.incarnation, now)
         if life is None and message.incarnation < origin.current:
             self._tell_of_later(origin, message, now)
-        if life is not None and life.plausible(max(message.last, 1)):
+        if life is not None and life.plausible(max(message.last, 1), message.first - 1):
             life.learn(message.last, now)
             life.previous = message.previous
             if origin.fresh and message.joined:
@@ -227,7 +227,7 @@ class Replica(Joining):
         if entry.first > entry.last + 1 or self.liveness.buried(entry.origin, entry.incarnation):
             return
         origin, life = self._life(entry.origin, entry.incarnation, now)
-        if life is None or not life.plausible(max(entry.last, 1)):
+        if life is None or not life.plausible(max(entry.last, 1), entry.first - 1):
             return
         origin.holders[sender] = entry.incarnation
         life.learn(entry.last, now)
