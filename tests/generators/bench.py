@@ -81,7 +81,7 @@ class Bench:
         assert found is not None, f"{kind} {subject} is not on the board"
         return found
 
-    async def until(self, true: Callable[[], bool], seconds: float = 5.0) -> None:
+    async def until(self, true: Callable[[], bool], seconds: float = 20.0) -> None:
         """Waits until something is true, looked at after each event, measure and word on health."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -90,7 +90,7 @@ class Bench:
                     await self._news.wait()
         assert true(), f"not within {seconds} s; events: {self.said()}, health: {self.health}"
 
-    async def event(self, type: str, subject: str, seconds: float = 5.0) -> Event:
+    async def event(self, type: str, subject: str, seconds: float = 20.0) -> Event:
         """The last event of a type about a subject; waits for it."""
 
         def found() -> list[Event]:

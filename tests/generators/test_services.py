@@ -159,6 +159,8 @@ async def test_changes_while_the_agent_was_away_are_told(box: SystemdBox) -> Non
     async with Running(bench, registered("services"), settings(box)):
         pass
     box.systemctl("start", "broken.service")
+    while box.systemctl("is-failed", "broken.service", check=False).strip() != "failed":
+        """It has been started, and is about to fail."""
     second = Bench(first_start=False, board=bench.board, life=2)
     async with Running(second, registered("services"), settings(box)):
         pass
