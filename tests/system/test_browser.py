@@ -69,7 +69,7 @@ def open_page(page: Page, url: str) -> Requests:
 def test_only_what_is_concerned_is_refreshed(cluster: Cluster, page: Page) -> None:
     """A link of node 2 goes down: the page at node 1 shows it; what the reader does is left alone."""
     cluster.net.add_veth(2, "eth7")
-    until(lambda: cluster.resource(1, 2, "adapter", "eth7"), 5, "node1 knows eth7 of node2")
+    until(lambda: cluster.resource(1, 2, "adapter", "eth7"), 20, "node1 knows eth7 of node2")
     time.sleep(1)
     requests = open_page(page, f"{cluster.url(1)}/adapters")
     page.fill("input[type=search]", "typed by the reader")
@@ -94,7 +94,7 @@ def test_only_what_is_concerned_is_refreshed(cluster: Cluster, page: Page) -> No
 
     requests.clear()
     cluster.emit(3, "nobodys.business", subject="x", data={"summary": "nobody registered this"})
-    until(lambda: cluster.events(1, "nobodys.business"), 5, "it is in the buffer of node1")
+    until(lambda: cluster.events(1, "nobodys.business"), 20, "it is in the buffer of node1")
     page.wait_for_timeout(2500)
     assert not requests.frames
 
@@ -102,7 +102,7 @@ def test_only_what_is_concerned_is_refreshed(cluster: Cluster, page: Page) -> No
 def test_an_event_between_rendering_and_registration(cluster: Cluster, page: Page) -> None:
     """The content is on its way for long when the event happens: it is refreshed as soon as it is there."""
     cluster.net.add_veth(2, "eth7")
-    until(lambda: cluster.resource(1, 2, "adapter", "eth7"), 5, "node1 knows eth7 of node2")
+    until(lambda: cluster.resource(1, 2, "adapter", "eth7"), 20, "node1 knows eth7 of node2")
     open_page(page, f"{cluster.url(1)}/nodes")
     late = False
 
@@ -114,7 +114,7 @@ def test_an_event_between_rendering_and_registration(cluster: Cluster, page: Pag
         late = True
         answer = route.fetch()  # rendered now …
         cluster.net.link_down(2, "eth7")
-        until(lambda: cluster.events(1, "adapter.down:eth7"), 5, "the event is there")
+        until(lambda: cluster.events(1, "adapter.down:eth7"), 20, "the event is there")
         page.wait_for_timeout(1000)  # … the monitor has been told meanwhile …
         route.fulfill(response=answer)  # … and only now it is shown
 

@@ -28,7 +28,7 @@ def sequences(cluster: Cluster, node: int, on: str) -> list[str]:
 
 def only(cluster: Cluster, node: int, on: str) -> dict[str, Any]:
     """The one event of interest that a node's buffer has: it must come, and come once."""
-    until(lambda: cluster.events(node, on), 5, f"{on} at node{node}")
+    until(lambda: cluster.events(node, on), 20, f"{on} at node{node}")
     [event] = cluster.events(node, on)
     return event
 
@@ -41,7 +41,7 @@ def wait_for(cluster: Cluster, node: int, on: str, after: str, seconds: float) -
 
 def wait_for_last(cluster: Cluster, node: int, sent: list[str]) -> None:
     """Waits until a node's buffer has the last of what was sent."""
-    until(lambda: sequences(cluster, node, "test.tick")[-1:] == sent[-1:], 8, f"all at node{node}")
+    until(lambda: sequences(cluster, node, "test.tick")[-1:] == sent[-1:], 20, f"all at node{node}")
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def test_a_link_goes_down_and_every_node_knows(make_cluster: Callable[..., Clust
         cluster.start(node)
         time.sleep(0.2)
     cluster.wait_ready()
-    until(lambda: cluster.resource(1, 2, "adapter", "eth7"), 5, "node1 knows eth7 of node2")
+    until(lambda: cluster.resource(1, 2, "adapter", "eth7"), 20, "node1 knows eth7 of node2")
     cluster.net.link_down(2, "eth7")
 
     for node in OTHERS:
@@ -145,10 +145,10 @@ def test_kill_and_restart_are_told_once(make_cluster: Callable[..., Cluster]) ->
     cluster.start()
     cluster.wait_ready()
     for node in OTHERS:
-        wait_for(cluster, node, "node.joined@node2", "0", 5)
+        wait_for(cluster, node, "node.joined@node2", "0", 20)
     cluster.emit(2, "test.before")
     for node in OTHERS:
-        wait_for(cluster, node, "test.before", "0", 5)
+        wait_for(cluster, node, "test.before", "0", 20)
     cursors = {node: cluster.get(node, "/api/v1/events").json()["cursor"] for node in OTHERS}
     cluster.kill(2)
     killed = time.monotonic()
@@ -159,7 +159,7 @@ def test_kill_and_restart_are_told_once(make_cluster: Callable[..., Cluster]) ->
     cluster.wait_ready(2)
 
     for node in OTHERS:
-        only_up = wait_for(cluster, node, "node.up@node2", cursors[node], 5)
+        only_up = wait_for(cluster, node, "node.up@node2", cursors[node], 20)
         assert 1 == len(only_up)
     time.sleep(2)
     for node in OTHERS:
@@ -191,7 +191,7 @@ def test_a_partition_longer_than_the_retention(make_cluster: Callable[..., Clust
     cluster.start()
     cluster.wait_ready()
     cluster.emit(1, "web.changed", subject="shop", data={"status": "ok", "summary": "runs"})
-    until(lambda: cluster.resource(2, 1, "web", "shop"), 5, "shop on the board of node2")
+    until(lambda: cluster.resource(2, 1, "web", "shop"), 20, "shop on the board of node2")
     cursor = cluster.get(2, "/api/v1/events").json()["cursor"]
     cluster.net.cut(2, 1)
     cluster.net.cut(2, 2)
@@ -228,7 +228,9 @@ def test_a_cut_rail_is_told_once_by_each_node_it_concerns(cluster: Cluster) -> N
     cluster.net.cut(2, 1)
     for node in OTHERS:
         assert "rail1" == only(cluster, node, "rail.down@node2")["subject"]
-    until(lambda: cluster.resource(1, 3, "rail", "rail1:node2") or cluster.resource(1, 3, "rail", "rail1"), 5)
+    until(
+        lambda: cluster.resource(1, 20, "rail", "rail1:node2") or cluster.resource(1, 3, "rail", "rail1"), 20
+    )
     shown = cluster.resource(1, 2, "rail", "rail1")
     assert shown is not None
     assert "failed" == shown["status"]

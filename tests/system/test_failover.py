@@ -88,7 +88,7 @@ def test_tail_survives_its_serving_nodes(cluster: Cluster) -> None:
     emit(2)
     settled(tail, sent, f"through a cut (node3 served: {serving_3})")
     assert [] == tail.gaps
-    until(lambda: len(cluster.events(1, "test.event")) == len(sent), 5, "node1 has them, too")
+    until(lambda: len(cluster.events(1, "test.event")) == len(sent), 20, "node1 has them, too")
     assert sent == [event["sequence"] for event in cluster.events(1, "test.event")]
 
 
@@ -103,7 +103,7 @@ def test_the_next_node_is_behind(cluster: Cluster) -> None:
     time.sleep(0.3)
     sent += [cluster.emit(3, "test.event") for _ in range(4)]
     settled(tail, sent, "told by node3, unknown to node1")
-    until(lambda: len(cluster.events(2, "test.event")) == len(sent), 5, "node2 has them")
+    until(lambda: len(cluster.events(2, "test.event")) == len(sent), 20, "node2 has them")
     cluster.kill(3)
     time.sleep(1)
     assert sent == tail.told
