@@ -235,7 +235,8 @@ def _subsystem(snapshot: Snapshot, where: Address, title: str, kind: str) -> Con
         concerned, on = found, f"{kind}.*{at}"
     else:
         kinds = sorted({r.kind for r in snapshot.of("")})
-        concerned, on = found, " ".join(f"{k}.*{at}" for k in kinds) or "rail.*"
+        # There may be one more kind soon, which has no name here yet.
+        concerned, on = found, " ".join([*(f"{k}.*{at}" for k in kinds), f"agent.kind-added{at}"])
     attention = _attention(snapshot, concerned)
     measured = where.path in _MEASURED
     tab = _tab(where, measured=measured)

@@ -163,7 +163,8 @@ class Holding:
         if buffer is None:
             return
         self._woken = asyncio.get_running_loop().time()
-        last, going = buffer.last, self._going
+        last = buffer.last
+        found: list[Waiter] = []  # not those who go already: their time is over, and their tick
         verdicts: dict[tuple[str, int], bool] = {}
         for waiter in self._held:
             key = (waiter.interests.text, waiter.number)
@@ -171,12 +172,12 @@ class Holding:
             if news is None:
                 news = verdicts[key] = buffer.news(waiter.number, waiter.interests)
             if news:
-                going.append(waiter)
+                found.append(waiter)
             else:
                 waiter.number = last
-        self._held.difference_update(going)
-        for waiter in going:
-            self._ticks[waiter.tick].discard(waiter)
+        for waiter in found:
+            self.drop(waiter)
+        self._going.extend(found)
         self._go()
 
     def _go(self) -> None:
