@@ -177,6 +177,16 @@ def test_kinds_of_publishers_have_a_place():
     assert problems(snapshot)[0].href == "/other"
 
 
+@pytest.mark.parametrize(
+    "at", ["/", "/other", "/other?tab=problems", "/other?node=node1", "/nodes/node1", "/find?q=x"]
+)
+def test_what_may_show_a_new_kind_is_told_of_it(at):
+    """Of a kind that has no name here yet, a page learns by agent.kind-added."""
+    on = content(take(quiet()), address(at)).on
+
+    assert Interests.parse(on).match("agent.kind-added", "node1", "backup")
+
+
 def test_nodes_table():
     """A node that is not there shows no present values, and since when."""
     rows = {row.cells[0].text: row for row in panels.nodes(take(busy())).rows}
