@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import cluster, feed, latency, rate, viewers
+from benchmarks import cluster, emit, feed, latency, rate, viewers
 from benchmarks.table import Row, show
 
 BENCHMARKS: dict[str, Callable[[], list[Row] | None]] = {
     "rate": rate.main,
     "latency": latency.main,
     "cluster": cluster.main,
+    "emit": emit.main,
     "feed": feed.main,
     "viewers": viewers.main,
 }

@@ -7,6 +7,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -154,10 +155,10 @@ def node(tmp_path_factory, environment) -> Iterator[str]:
         cluster.end()
 
 
-@pytest.fixture
-def two_nodes(tmp_path, environment) -> Iterator[Cluster]:
-    """Two nodes that know each other."""
-    cluster = Cluster(2, tmp_path, environment)
+@contextmanager
+def pair(directory: Path, environment: dict[str, str]) -> Iterator[Cluster]:
+    """Two nodes that know each other and are ready."""
+    cluster = Cluster(2, directory, environment)
     try:
         for number in (0, 1):
             cluster.start(number)
@@ -166,3 +167,10 @@ def two_nodes(tmp_path, environment) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.end()
+
+
+@pytest.fixture
+def two_nodes(tmp_path, environment) -> Iterator[Cluster]:
+    """Two nodes that know each other."""
+    with pair(tmp_path, environment) as cluster:
+        yield cluster

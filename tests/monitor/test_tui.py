@@ -17,7 +17,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.cli.commands import TOCSIN, clean_environment
-from tests.cli.conftest import Cluster
+from tests.cli.conftest import Cluster, pair
 from tests.monitor.feeds import FeedNode
 from tocsin.monitor.tui.app import Top
 from tocsin.monitor.tui.looks import Looks
@@ -28,15 +28,8 @@ from tocsin.monitor.tui.screens import Details, Help
 @pytest.fixture(scope="module")
 def agents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two agents that know each other; the last test ends one of them."""
-    cluster = Cluster(2, tmp_path_factory.mktemp("agents"), clean_environment())
-    try:
-        for number in (0, 1):
-            cluster.start(number)
-        for number in (0, 1):
-            cluster.wait_ready(number)
+    with pair(tmp_path_factory.mktemp("agents"), clean_environment()) as cluster:
         yield cluster
-    finally:
-        cluster.end()
 
 
 def emit(url: str, type: str, subject: str, status: str | None = None, **data: Any) -> None:
@@ -84,6 +77,7 @@ async def test_page(agents: Cluster, size: tuple[int, int]) -> None:
         await until(pilot, lambda: "2 of 2 nodes up" in words(app) or "node1" in subjects(app))
         emit(agents.url(), "job.failed", "reindex", "failed", summary="reindex has failed")
         await until(pilot, lambda: "DEGRADED" in words(app) and "reindex" in subjects(app, "events"))
+        await until(pilot, lambda: "✖ Failed" in seen(app))
         assert "Live via node1" in words(app)
         screen = seen(app)
         for text in (
@@ -96,7 +90,6 @@ async def test_page(agents: Cluster, size: tuple[int, int]) -> None:
             "Quit",
         ):
             assert text in screen
-        assert "✖ Failed" in screen
         # Generators do not run on these agents: nothing is known of their services, and that is no 0.
         assert "◌ Services – unknown" in screen
         emit(agents.url(), "job.gone", "reindex", "gone")
