@@ -266,7 +266,8 @@ class Intake:
     # -- as time passes --------------------------------------------------------------------
 
     def _tend_all(self, now: float) -> None:
-        waiting = [o for o in self.origins.values() if not o.quiet or self._sections.wanted(o.name)]
+        wanted = self._sections.all_wanted()
+        waiting = [o for o in self.origins.values() if not o.quiet or o.name in wanted]
         if waiting:  # who lives is found out once, however many origins wait
             living = dict.fromkeys(self.liveness.living(now, self.period))
             for origin in waiting:

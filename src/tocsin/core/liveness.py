@@ -10,26 +10,22 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from tocsin.core.board import Resource
 from tocsin.core.event import Draft, Event, report
 from tocsin.core.lives import MAX_INCARNATION
+from tocsin.core.member import Member, missing
 
-__all__ = ["ASK_FOR", "FORGET_AFTER", "MAX_NAMES", "STATES", "TURN", "Liveness", "Member"]
+__all__ = ["ASK_FOR", "FORGET_AFTER", "MAX_NAMES", "STATES", "TURN", "Liveness"]
 
 #: How long the k-th observer waits, times k, in seconds.
 TURN: Final = 0.2
-#: Announces that may be missed before a node is suspect.
-MISSED: Final = 3
 #: For so long others are asked whether they hear a silent node, before it is called down. Seconds.
 ASK_FOR: Final = 1.0
 #: Seconds between two such questions: until somebody hears it, and for a node that is down.
 _ASK_EVERY: Final = 0.3
 _ASK_OF_THE_DOWN: Final = 10.0
-#: Some time for an announce to travel, in seconds.
-_SLACK: Final = 0.3
 #: A name that was silent for so long is removed (one of the configuration never), in seconds.
 FORGET_AFTER: Final = 7 * 86400.0
 #: A bound on the names that others may make up.
@@ -57,31 +53,6 @@ _STATE_OF_TYPE: Final = {
     "node.left": "left",
     "node.forgotten": "forgotten",
 }
-
-
-@dataclass(slots=True)
-class Member:
-    """One node, as heard and as told."""
-
-    name: str
-    #: Whether the name has been seen alive before: decides between joined and up.
-    seen: bool = False
-    # what the ears say
-    heard_at: float | None = None
-    heard_incarnation: int = 0
-    left_incarnation: int = 0
-    #: Seconds between its announces, as it says.
-    period: float = 0.0
-    # what others hear, as they answered when they were asked: never more than that it lives
-    others_at: float = float("-inf")
-    others_incarnation: int = 0
-    # what has been told
-    state: str = "unknown"
-    incarnation: int = 0
-    told_at: float = float("-inf")
-    # since when the two differ, and in which direction
-    differs: tuple[str, int] | None = None
-    differs_since: float = 0.0
 
 
 class Liveness:
@@ -142,15 +113,17 @@ class Liveness:
     def _ears(self, member: Member, now: float, period: float) -> str:
         if member.left_incarnation and member.left_incarnation >= member.heard_incarnation:
             return "left"
-        period = max(period, member.period)
         since = member.heard_at
         if since is None:
             since = self._listening_since
-            if since is None or now - since < self.limit(period):
+            if since is None or now - since < self.limit(max(period, member.period)):
                 return "unknown"
             return "down"
         silence = now - since
-        if silence <= MISSED * period + _SLACK:
+        if silence <= missing(period):  # most are; its own period could only make it longer
+            return "up"
+        period = max(period, member.period)
+        if silence <= missing(period):
             return "up"
         return "suspect" if silence < self.limit(period) else "down"
 
@@ -170,7 +143,10 @@ class Liveness:
     def silent(self, now: float, period: float) -> dict[str, float]:
         """The nodes of which the others are to be asked, and after how many seconds again."""
         every = {}
+        heard_since = now - missing(period)
         for member in self.members.values():
+            if member.heard_at is not None and member.heard_at >= heard_since:
+                continue  # all of them, as a rule, so they are not looked at any closer
             if member.state == "left" or self._ears(member, now, period) not in ("suspect", "down"):
                 continue
             own = max(period, member.period)
@@ -190,11 +166,11 @@ class Liveness:
             member.others_at, member.others_incarnation = max(at, member.others_at), incarnation
 
     def _others_hear(self, member: Member, now: float, period: float) -> bool:
-        return now - member.others_at <= MISSED * max(period, member.period) + _SLACK
+        return now - member.others_at <= missing(max(period, member.period))
 
     def limit(self, period: float) -> float:
         """After how many seconds of silence a node is down: scaled with the announce period."""
-        return max(self.down_after, (MISSED + 1) * period + _SLACK)
+        return max(self.down_after, missing(period) + period)
 
     # -- telling -----------------------------------------------------------------
 
@@ -217,7 +193,10 @@ class Liveness:
         if self._listening_since is None:
             return
         observers: list[str] = []
+        heard_since = now - missing(period)
         for member in list(self.members.values()):
+            if member.as_told(heard_since):
+                continue
             want = self._wanted(member, now, period)
             if want is None:
                 member.differs = None

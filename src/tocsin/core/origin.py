@@ -135,7 +135,7 @@ class Origin:
         """Whether the passing of time alone changes nothing here."""
         if self.gate is not None or self.doubtful or self.degraded or self.superseded_at is not None:
             return False
-        return self.fresh or self.life.hole_since is None
+        return self.fresh or self.lives[self.current].hole_since is None
 
     def sleep(self, seconds: float) -> None:
         """This node itself stood still for so long: that is no time in which anybody was asked."""

@@ -75,6 +75,10 @@ class Sections:
         """Whether the joining waits for this origin's section."""
         return name in self._joining
 
+    def all_wanted(self) -> Collection[str]:
+        """The origins whose sections the joining waits for."""
+        return self._joining.keys()
+
     def sleep(self, seconds: float) -> None:
         """This node itself stood still for so long."""
         for gate in self._joining.values():
