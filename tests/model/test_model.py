@@ -10,25 +10,26 @@ from tocsin.core.follow import News
 
 #: Found by the search: with them it visits so many states that it cannot have missed the point.
 QUICK = [
-    Bounds(events=1, markers=1, restarts=1, failovers=1),
-    Bounds(events=1, markers=1, restarts=1, failovers=1, on="*@x"),
-    Bounds(events=2, markers=0, restarts=0, failovers=1),
+    Bounds(events=2, markers=1, restarts=0, failovers=1),
+    Bounds(events=2, markers=1, restarts=0, failovers=1, on="*@x"),
+    Bounds(events=2, markers=0, restarts=1, failovers=1),
 ]
 LONG = [
-    Bounds(events=2, markers=0, restarts=0, failovers=2),
-    Bounds(events=2, markers=0, restarts=0, failovers=2, on="*@x"),
-    Bounds(events=2, markers=1, restarts=0, failovers=1),
-    Bounds(events=2, markers=0, restarts=1, failovers=1),
+    Bounds(events=2, markers=1, restarts=0, failovers=2),
+    Bounds(events=2, markers=1, restarts=1, failovers=1),
     Bounds(events=3, markers=0, restarts=0, failovers=1),
+    Bounds(events=3, markers=1, restarts=0, failovers=1),
+    Bounds(events=3, markers=0, restarts=1, failovers=1),
 ]
+SMALL = Bounds(events=2, markers=0, restarts=0, failovers=1)
 
 
-def search(bounds: Bounds) -> None:
+def search(bounds: Bounds, *, states: int = 70_000) -> None:
     """Visits all states, and checks that there were many, with gaps among the answers."""
     found = Search(bounds)
     found.run()
     print(f"{bounds}: {found.states:,} states, {found.gaps:,} kinds of gap")
-    assert found.states > 50_000
+    assert found.states > states
     assert found.gaps > 100
 
 
@@ -48,6 +49,18 @@ def test_every_state_of_more(bounds: Bounds) -> None:
     search(bounds)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("bounds", [Bounds(1, 1, 1, 1), Bounds(1, 1, 1, 1, "*@x"), SMALL], ids=str)
+def test_the_shortcut_leaves_out_no_poll(bounds: Bounds) -> None:
+    """That a node changes only when the monitor is there makes the search short, and hides nothing."""
+    short, whole = Search(bounds), Search(bounds, shortcut=False)
+    short.run()
+    whole.run()
+    assert short.polled() == whole.polled()
+    assert short.states < whole.states / 2
+
+
 def test_the_search_finds_a_monitor_that_forgets_to_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     """A monitor that hands on what its seen covers is found out."""
     real = follow.Follow._some
@@ -58,7 +71,7 @@ def test_the_search_finds_a_monitor_that_forgets_to_filter(monkeypatch: pytest.M
 
     monkeypatch.setattr(follow.Follow, "_some", careless)
     with pytest.raises(AssertionError, match="duplicate"):
-        search(QUICK[2])
+        search(SMALL)
 
 
 def test_the_search_finds_a_monitor_that_does_not_resume(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +82,7 @@ def test_the_search_finds_a_monitor_that_does_not_resume(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(follow.Follow, "_ask_resume", forgetful)
     with pytest.raises(AssertionError, match=r"never told|was not told"):
-        search(QUICK[2])
+        search(SMALL)
 
 
 def test_the_search_finds_a_gap_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +95,7 @@ def test_the_search_finds_a_gap_that_is_none(monkeypatch: pytest.MonkeyPatch) ->
     real = follow.Follow._gap
     monkeypatch.setattr(follow.Follow, "_gap", anxious)
     with pytest.raises(AssertionError, match="nothing new is lost"):
-        search(QUICK[2])
+        search(SMALL)
 
 
 @pytest.fixture(autouse=True)
