@@ -5,11 +5,15 @@ The table of ``docs/proof.md``. A bug goes back in by replacing one method with 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from msgspec import structs
+
 from tocsin.core import sections
 from tocsin.core.joining import Joining
+from tocsin.core.messages import Announce
 from tocsin.core.replica import Replica
 
 __all__ = ["BUGS", "Bug"]
@@ -58,6 +62,34 @@ def _only_the_origin(origin: Any, living: Any) -> list[str]:
 
 
 _askable = sections._askable
+_help = Replica._help
+
+
+def _silent_with_one_life_only(replica: Replica, sender: str, message: Any, now: float) -> None:
+    if isinstance(message, Announce):
+        lives = Counter(entry.origin for entry in message.others)
+        ended = [name for name, count in lives.items() if count > 1]
+        message = structs.replace(message, ended=ended)
+    _help(replica, sender, message, now)
+
+
+def _holders_first(origin: Any, living: Any) -> list[str]:
+    return [name for name in origin.holders if name in living] or _askable(origin, living)
+
+
+_give_up_section = sections.Sections._give_up
+
+
+def _owing_nothing(kept: sections.Sections, origin: Any, gate: Any) -> Any:
+    yield from _give_up_section(kept, origin, gate)
+    origin.owed = ""
+
+
+def _joined_with_sections_only(replica: Joining, origin: Any) -> bool:
+    wanted = replica._sections.wanted(origin.name)
+    if origin.fresh:
+        return not origin.recalled and not origin.holders and not wanted
+    return not origin.life.missing and not wanted
 
 
 BUGS: Final = [
@@ -88,5 +120,21 @@ BUGS: Final = [
     Bug(
         "a node that had lost its state and was heard again was not told of its later life",
         Replica, "_tell_of_later", _nothing, "lost", 61,
+    ),
+    Bug(
+        "a section from before a loss ended the doubt that the loss had raised",
+        sections.Sections, "_give_up", _owing_nothing, "plain", 665,
+    ),
+    Bug(
+        "nodes in doubt of an origin asked each other for its section, and never those who heard it",
+        sections, "_askable", _holders_first, "plain", 734,
+    ),
+    Bug(
+        "events of an origin with a former life were not passed on to who did not hear it",
+        Replica, "_help", _silent_with_one_life_only, "plain", 956,
+    ),
+    Bug(
+        "nodes that started at once, with a file each, waited for each other's sections",
+        Joining, "_joined", _joined_with_sections_only, "file", 266,
     ),
 ]  # fmt: skip

@@ -82,6 +82,7 @@ class Node:
             names=world.names,
             seen=disk.get("seen", ()),
             stored_incarnation=disk.get("incarnation", 0),
+            stored_last=disk.get("last", 0),
             retain=world.retain,
             max_events=world.max_events,
             down_after=world.down_after,
@@ -144,7 +145,7 @@ class Node:
                 case fx.Publish(draft):
                     self.publish(draft)
                 case fx.Begin(incarnation, _):
-                    self.disk["incarnation"] = incarnation
+                    self.disk.update(incarnation=incarnation, last=0)
                 case fx.Ready():
                     drafts, self.drafts = self.drafts, []
                     for draft in drafts:
@@ -152,6 +153,11 @@ class Node:
                     self.do(self.replica.open(self.world.now))
                 case _:
                     self.errors.append(effect)
+
+    def keep(self) -> None:
+        """At a clean stop the state directory is told how far this life came."""
+        if self.replica.incarnation:
+            self.disk["last"] = self.replica.own.known
 
     def events(self, origin: str = "", type_: str = "") -> list[Event]:
         """The events that entered the buffer of this life."""
@@ -200,6 +206,7 @@ class World:
         """A node ends cleanly."""
         node = self.nodes[name]
         node.do(node.replica.goodbye())
+        node.keep()
         return self.nodes.pop(name)
 
     def pause(self, name: str) -> None:
@@ -267,18 +274,21 @@ class FileWorld(World):
                 buffer.restore(held, {} if same else {node.disk["id"]: held.last}, self.now)
                 node.replica.restore(buffer.arrivals(), buffer.seen(), self.now)
             node.entries = list(node.disk.setdefault("entries", []))
+            node.bases = dict(node.disk.get("bases", {}))
             node.disk["id"], node.buffer = buffer.id, buffer
 
     def kill(self, name: str) -> Node:
         """A node ends without a word; its buffer stays in its file."""
         node = super().kill(name)
         assert isinstance(node.buffer, LastingBuffer)
-        node.disk.update(held=deepcopy(node.buffer.snapshot()), entries=node.entries, seen=list(self.names))
+        node.disk.update(held=deepcopy(node.buffer.snapshot()), entries=node.entries)
+        node.disk.update(bases=node.bases, seen=list(self.names))
         return node
 
     def stop(self, name: str) -> Node:
         """A node ends cleanly; its buffer stays, and cursors in it go on."""
         self.nodes[name].do(self.nodes[name].replica.goodbye())
+        self.nodes[name].keep()
         node = self.kill(name)
         node.disk["clean"] = node.buffer.id
         return node

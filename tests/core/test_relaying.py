@@ -177,6 +177,23 @@ def test_what_is_remembered_of_announces_is_bounded() -> None:
     assert len(relaying._told) == 4096
 
 
+def test_the_end_of_a_life_is_told_of_who_is_heard_too() -> None:
+    """Then its name says that it is heard, so that nobody passes on what comes anyway."""
+    world = World()
+    world.start()
+    world.run(3)
+    world.kill("n3")
+    world.run(1)
+    world.start("n3")
+    told = set()
+    for _ in range(60):
+        world.run(0.1)
+        others, ended = world.nodes["n1"].replica._others(world.now)
+        told |= {(len([e for e in others if e.origin == "n3"]), tuple(ended))}
+        assert [] == world.nodes["n2"].replica._relaying.targets("n3", 2)
+    assert {(0, ()), (1, ("n3",))} <= told
+
+
 def test_an_answer_is_no_statement_of_what_is_not_heard() -> None:
     """Who tells what it knows of an origin may well hear it: nothing is passed on to it."""
     world = parted("triangle")

@@ -88,6 +88,28 @@ def test_an_origin_in_doubt_is_asked_as_soon_as_it_lives() -> None:
     assert not one.doubtful
 
 
+def test_a_section_from_before_a_loss_does_not_end_the_doubt_it_raised() -> None:
+    """What was lost is folded in nowhere: only a section that contains it makes the board true again."""
+    made, one = sections(), origin(1, 2)
+    made.want(one, loss("n1", 3, 3), 0.0, joining=False)
+    list(made.tend(one, ["n2"], SECTION_PATIENCE))
+    assert one.doubtful
+    for seq, now in ((2, 20.0), (3, 20.6)):
+        assert ["n2"] == asked(list(made.tend(one, ["n2"], now)))
+        whole = made.assemble("n2", part(seq), one, joining=False)
+        assert whole is not None
+        assert (seq == 3) == bool(list(made.use(one, whole, joining=False)))
+    assert not one.doubtful
+
+
+def test_where_an_origin_is_not_heard_anybody_may_know_its_section() -> None:
+    """Those who told of its events do not hear it either; who hears it says nothing of it unasked."""
+    made, one = sections(), origin()
+    one.holders = {"n2": LIFE}
+    made.want(one, None, 0.0, joining=False)
+    assert ["n3", "n2"] == asked(list(made.tend(one, ["n2", "n3"], 0.0)))
+
+
 def test_an_origin_in_doubt_that_others_hear_is_asked_about_now_and_then() -> None:
     """They may know it by now; but if all are in doubt that must cost little."""
     made, one = sections(), origin()

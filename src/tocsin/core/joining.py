@@ -108,7 +108,7 @@ class Joining(Intake):
         # By the middle of the listening everybody has answered who can be heard: of the rest others know.
         if now < self._started + self.period / 2 or not self.liveness.living(now, self.period):
             return encode(Hello, self.me)
-        return encode(Hello, self.me, self._others(now), self._unknown(now))
+        return encode(Hello, self.me, self._others(now)[0], self._unknown(now))
 
     def _begin(self, now: float) -> None:
         wall_ms = min(self._wall(now), MAX_INCARNATION)
@@ -171,10 +171,16 @@ class Joining(Intake):
         self._become_ready(now)
 
     def _joined(self, origin: Origin) -> bool:
-        """Whether all that can be had of an origin is here."""
+        """Whether all that can be had of an origin is here.
+
+        A section that could not be had in time holds up nobody: of a node that has just started, too, there
+        is none yet, and where several start at once each of them would wait for the others.
+        """
+        if self._sections.wanted(origin.name) and not origin.doubtful:
+            return False
         if origin.fresh:
-            return not origin.recalled and not origin.holders and not self._sections.wanted(origin.name)
-        return not origin.life.missing and not self._sections.wanted(origin.name)
+            return not origin.recalled and not origin.holders
+        return not origin.life.missing
 
     # -- what goes out -------------------------------------------------------------------
 
@@ -182,9 +188,10 @@ class Joining(Intake):
         if self._alone or now < self._next_announce:
             return
         self._next_announce = max(self._next_announce + self.period, now)
-        self._out.append(Send(self._announce(self._others(now), self._unknown(now))))
+        others, ended = self._others(now)
+        self._out.append(Send(self._announce(others, self._unknown(now), ended)))
 
-    def _others(self, now: float) -> list[Entry]:
+    def _others(self, now: float) -> tuple[list[Entry], list[str]]:
         return entries_of_silent(self.origins.values(), self.liveness, now, self.period)
 
     def _unknown(self, now: float) -> list[str]:
@@ -197,9 +204,16 @@ class Joining(Intake):
         self._asked_about = told[-1] if told else ""
         return told
 
-    def _announce(self, others: list[Entry], unknown: Sequence[str] = (), *, answer: bool = False) -> bytes:
+    def _announce(
+        self,
+        others: list[Entry],
+        unknown: Sequence[str] = (),
+        ended: Sequence[str] = (),
+        *,
+        answer: bool = False,
+    ) -> bytes:
         own = self.own
         return encode(
             Announce, self.me, own.incarnation, own.first_held, own.known, self.period,
-            self.opened, self.previous, others, self.measures, unknown, answer,
+            self.opened, self.previous, others, self.measures, unknown, answer, ended,
         )  # fmt: skip

@@ -103,6 +103,8 @@ class Announce(_Message, frozen=True):
     unknown: list[_Name] = field(default_factory=list)
     #: To one node alone, which asked: ``others`` are what it lacks, and the sender may well hear them.
     answer: bool = False
+    #: Those of ``others`` that the sender does hear: it tells of them because a life of them has just ended.
+    ended: list[_Name] = field(default_factory=list)
 
 
 class Hello(_Message, frozen=True):

@@ -52,6 +52,8 @@ class Origin:
     gate: Gate | None = None
     #: The board section is known to be out of date (it could not be had in time).
     doubtful: bool = False
+    #: The least that a section must contain to end the doubt: what was lost is never folded in here.
+    owed: str = ""
     #: When others may be asked for the section again, if it is not heard.
     ask_again: float = float("-inf")
     degraded: bool = False

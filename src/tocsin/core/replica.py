@@ -198,8 +198,8 @@ class Replica(Joining):
         for entry in message.others:
             known.setdefault(entry.origin, {})[entry.incarnation] = entry.last
         known.pop(self.me, None)
-        # Of an origin with two lives it tells because one has just ended.
-        self._relaying.told(sender, (name for name, lives in known.items() if len(lives) < 2))
+        heard = message.ended if isinstance(message, Announce) else ()
+        self._relaying.told(sender, known.keys() - {sender, *heard})
         told = []
         for name, lives in known.items():
             more = better(self.origins.get(name), lives)
@@ -240,7 +240,7 @@ class Replica(Joining):
     def _on_hello(self, sender: str, message: Hello, now: float) -> None:
         self._settled.discard(sender)
         if self.incarnation:
-            others = self._others(now) + entries(self.origins.get(message.name))
+            others = self._others(now)[0] + entries(self.origins.get(message.name))
             self._out.append(Send(self._announce(others, answer=True), sender))
         self._help(sender, message, now)
 

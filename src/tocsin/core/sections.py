@@ -104,7 +104,7 @@ class Sections:
                 return
             if origin.name not in living and now < origin.ask_again:
                 return
-            gate = self._joining.setdefault(origin.name, Gate(now + _DOUBT_RETRY))
+            gate = self._joining.setdefault(origin.name, Gate(now + _DOUBT_RETRY, stamp=origin.owed))
         if now >= gate.deadline:
             origin.ask_again = now + _DOUBT_PAUSE
             yield from self._give_up(origin, gate)
@@ -118,6 +118,7 @@ class Sections:
 
     def _give_up(self, origin: Origin, gate: Gate) -> Iterator[Effect]:
         self.forget(origin.name)
+        origin.owed = max(origin.owed, gate.stamp)
         if origin.gate is gate or not origin.doubtful:
             origin.doubtful = True
             yield Doubt(origin.name, f"{origin.name} cannot be asked for its present state")
@@ -170,7 +171,7 @@ class Sections:
         later = [] if joining else [a.event for a in _accepted_after(origin, whole.stamp)]
         yield ReplaceSection(origin.name, whole.stamp, whole.resources, later)
         self._joining.pop(origin.name, None)
-        origin.gate = None
+        origin.gate, origin.owed = None, ""
         if gate is not None and gate.loss is not None:
             yield Lose(gate.loss)
         if origin.doubtful:
@@ -214,10 +215,11 @@ class Sections:
 
 
 def _askable(origin: Origin, living: Collection[str]) -> list[str]:
-    """Who can be asked for a section: the origin; where it is not heard those who told of it, or anybody."""
-    if origin.name in living:
-        return [origin.name]
-    return [name for name in origin.holders if name in living] or list(living)
+    """Who can be asked for a section: the origin; where it is not heard anybody.
+
+    Those who told of what they hold do not hear the origin either, and may be in doubt of it as well.
+    """
+    return [origin.name] if origin.name in living else list(living)
 
 
 def _accepted_after(origin: Origin, stamp: str) -> Iterator[Arrival]:

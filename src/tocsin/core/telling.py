@@ -71,15 +71,21 @@ def some(names: Sequence[str], after: str) -> list[str]:
 
 def entries_of_silent(
     origins: Iterable[Origin], liveness: Liveness, now: float, period: float
-) -> list[Entry]:
-    """Of origins that this node does not hear, and of lives that have just ended, what it holds."""
-    told = []
+) -> tuple[list[Entry], list[str]]:
+    """Of origins that this node does not hear what it holds, and of those of which a life has just ended.
+
+    Also the names of the latter, as far as they are heard.
+    """
+    told: list[Entry] = []
+    ended: list[str] = []
     for origin in origins:
-        ended = origin.superseded_at
-        just_ended = ended is not None and now - ended < _OLD_LIFE_TOLD * period
-        if just_ended or not liveness.hears(origin.name, now, period):
+        since = origin.superseded_at
+        if not liveness.hears(origin.name, now, period):
             told += entries(origin)
-    return told
+        elif since is not None and now - since < _OLD_LIFE_TOLD * period:
+            told += entries(origin)
+            ended.append(origin.name)
+    return told, ended
 
 
 def measured(values: Mapping[str, float]) -> dict[str, float]:
