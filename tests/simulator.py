@@ -134,6 +134,10 @@ class Node:
                     self.buffer.base(origin, sequence)
                 case fx.Skip(origin, sequence):
                     self.buffer.skip(origin, sequence)
+                case fx.ReplaceSection(origin, stamp, _, _) if (
+                    origin == self.name and stamp < self.board.stamp(origin)
+                ):
+                    pass  # what this node has said itself is newer than what a peer remembers
                 case fx.ReplaceSection(origin, stamp, resources, later):
                     self.board.replace(origin, stamp, resources)
                     for event in later:

@@ -109,6 +109,20 @@ def test_what_was_lost_beyond_a_sequence() -> None:
     assert based.lost_beyond("") == (sequence_of(0, 1), s(40))
 
 
+def test_what_was_given_up_late_is_lost_beyond_what_is_retained() -> None:
+    """It is told alone: the events before it are still to be had."""
+    held = filled(3)
+    held.give_up(s(3))
+    assert held.lost_beyond("") is None, "all of it is here"
+    held.give_up(s(5))
+    held.give_up(s(6))
+    assert held.lost_beyond("") == (s(4), s(6)) == held.lost_beyond(s(2))
+    assert held.lost_beyond(s(5)) == (s(6), s(6))
+    assert held.lost_beyond(s(6)) is None
+    held.pop()
+    assert held.lost_beyond("") == (sequence_of(0, 1), s(6)), "rather too much than nothing of it"
+
+
 def test_what_is_gone_is_not_kept() -> None:
     """The list is cut when more than half of it is gone."""
     held = filled(1500)

@@ -45,7 +45,7 @@ def test_a_later_life_that_others_know_of_is_followed_by_one_above_it() -> None:
     assert isinstance(told, fx.Publish)
     assert "agent.renewed" == told.draft.type
     assert [] == tell(made, later, 4, made._awake_at + 9.0)
-    assert later < made.incarnation <= later + 1000
+    assert later < made.incarnation <= later + 1_000_000
 
 
 def test_a_life_that_went_on_elsewhere_ends_here() -> None:
@@ -164,6 +164,30 @@ def test_a_node_that_lost_its_state_is_told_of_its_later_life_when_it_is_heard(c
     answers = [e for effects in told for e in effects if isinstance(e, fx.Send) and e.to == "n1"]
     assert 1 <= len(answers) <= len(others)
     assert sent == world.sent
+
+
+def test_a_node_is_told_of_its_later_life_by_way_of_one_that_knows_of_none() -> None:
+    """Who remembers has no path to it, and who hears it has lost its own memory."""
+    world = World(3)
+    world.clock["n1"] = 3_600_000
+    world.start()
+    world.run(6)
+    later = world.nodes["n1"].replica.incarnation
+    world.kill("n1")
+    world.kill("n2")
+    world.network.cut("n1", (0, 1), ["n2", "n3"])
+    world.clock["n1"] = 0
+    world.disks["n1"].clear()
+    world.start("n1")
+    world.run(7)
+    world.network.part(("n2", "n3"))
+    world.network.cuts -= {(rail, *pair) for rail in (0, 1) for pair in (("n1", "n2"), ("n2", "n1"))}
+    world.start("n2")
+    world.run(7)
+    assert world.nodes["n1"].replica.incarnation < later
+    world.network.cuts -= {(rail, *pair) for rail in (0, 1) for pair in (("n2", "n3"), ("n3", "n2"))}
+    world.run(3)
+    assert world.nodes["n1"].replica.incarnation > later
 
 
 @pytest.mark.parametrize("restarts", [1, 3])

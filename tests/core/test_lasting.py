@@ -61,12 +61,14 @@ def test_what_changes_without_a_number_is_kept() -> None:
     kept.clear()
     buffer.skip("a", s(6))
     buffer.base("b", s(7))
-    buffer.mark(loss("a", 2, 4), 3.0, WALL)
+    buffer.mark(loss("b", 2, 4), 3.0, WALL)
+    buffer.base("a", s(6))
 
     assert [
         Marks("a", s(6), "", False, 0, "", s(1)),
         Marks("b", s(7), s(7), True, 0, "", ""),
-        Marks("a", s(6), s(4), True, 0, "", s(1)),
+        Marks("b", s(7), s(7), True, 0, "", ""),
+        Marks("a", s(6), "", True, 0, "", s(1), (s(6), s(6))),
     ] == kept
 
 

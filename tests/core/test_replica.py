@@ -249,7 +249,7 @@ def test_lies_about_a_node_that_is_heard_change_nothing() -> None:
     life = world.nodes["n3"].replica.incarnation
     for entry in (
         ms.Entry("n3", life, 1, 10**9),
-        ms.Entry("n3", life + 9, 1, 5),
+        ms.Entry("n3", life - 9, 1, 5),
         ms.Entry("n1", 10**13 - 1, 1, 5),
     ):
         node.do(node.replica.receive("n2", _announce(world, "n2", [entry]), world.now))

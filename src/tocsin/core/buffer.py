@@ -228,9 +228,9 @@ class Buffer:
         if not seen and (cursor := self._own(after)) is not None:
             return self.since(cursor, limit=limit, interests=interests, weigh=weigh)
         lost = {
-            origin: held.lost_beyond(seen.get(origin, ""))
+            origin: gone
             for origin, held in self._held.items()
-            if seen.get(origin, "") < held.low and interests.concerns_origin(origin)
+            if interests.concerns_origin(origin) and (gone := held.lost_beyond(seen.get(origin, "")))
         }
         known = furthest(seen, {origin: held.low for origin, held in self._held.items() if held.low})
         firsts = (held.first_beyond(known.get(o, "")) for o, held in self._held.items())

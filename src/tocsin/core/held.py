@@ -37,6 +37,9 @@ class Held:
         self.seen = ""
         #: Up to here nothing is retained.
         self.low = ""
+        #: What was given up when later events had their numbers already: of all that is missing in it
+        #: nothing is retained. Empty: there is none. Who is told of more before it is told of it as well.
+        self.late = ("", "")
         #: Whether something that never had a number here counts as gone.
         self.based = False
         #: The number and last sequence of the youngest entry that is not retained any more.
@@ -134,14 +137,26 @@ class Held:
             first = next(first for gone, first in self._trail if gone > number)
         return first, self.gone_to
 
-    def lost_beyond(self, sequence: str) -> tuple[str, str]:
-        """First and last sequence of what a reader who has seen ``sequence`` can no longer get."""
+    def lost_beyond(self, sequence: str) -> tuple[str, str] | None:
+        """First and last sequence of what a reader who has seen ``sequence`` can no longer get, if any."""
+        first, last = self.late
+        if sequence >= self.low:
+            return (max(first, following(sequence)) if sequence else first, last) if sequence < last else None
         if sequence:
-            return following(sequence), self.low
+            return following(sequence), max(last, self.low)
         # What was before a base, or came too late, may have begun in any life.
-        return self.begins if self.begins and not self.based else sequence_of(0, 1), self.low
+        begins = self.begins if self.begins and not self.based else sequence_of(0, 1)
+        return begins, max(last, self.low)
 
     def give_up(self, sequence: str) -> None:
         """Nothing up to ``sequence`` is or will be held beyond what is here."""
-        self.low = max(self.low, sequence)
+        index = bisect_right(self.entries, sequence, lo=self.head, key=_sequence)
+        if index == self.head:
+            self.low = max(self.low, sequence)
+        elif self.entries[index - 1].sequence < sequence:
+            first, last = self.late
+            self.late = (
+                min(first or sequence, following(self.entries[index - 1].sequence)),
+                max(last, sequence),
+            )
         self.based = True

@@ -29,8 +29,10 @@ _ALONE_AFTER: Final = 3.0
 #: Joining ends after this in any case, in seconds.
 _JOIN_AT_MOST: Final = 10.0
 _HELLO_EVERY: Final = 0.2
-#: Of two lives above the same one the second does not know the first: the clock tells them apart, a little.
+#: Of two lives above the same one the second does not know the first: the clock tells them apart, a little,
+#: and better where the state was lost, so that nobody would know. In milliseconds that may lie between them.
 _SPREAD: Final = 1000
+_SPREAD_OF_RENEWED: Final = 1_000_000
 #: Seconds between two lives that this node begins because others know of a later one.
 RENEW_EVERY: Final = 5.0
 
@@ -128,9 +130,9 @@ class Joining(Intake):
         """Milliseconds of wall time, as far as the clock was right at the start."""
         return self._wall_ms + round((now - self._started) * 1000)
 
-    def _above(self, incarnation: int, now: float) -> int:
+    def _above(self, incarnation: int, now: float, spread: int = _SPREAD) -> int:
         """An incarnation above one that is known of, and hardly one that nobody living knows of."""
-        return min(incarnation + 1 + self._wall(now) % _SPREAD, MAX_INCARNATION)
+        return min(incarnation + 1 + self._wall(now) % spread, MAX_INCARNATION)
 
     def _renew_if_outlived(self, now: float) -> None:
         """Others know of a later life of this node: what it tells in this one they would never hand on.
@@ -147,7 +149,7 @@ class Joining(Intake):
         self.previous = sequence_of(*told)
         # Its number 1 is a loss: so every reader, here and elsewhere, is told that events may be missing,
         # also one who saw the later life first and takes what this one told for old.
-        self.own = Life(self.me, self._above(told[0], now), 1)
+        self.own = Life(self.me, self._above(told[0], now, _SPREAD_OF_RENEWED), 1)
         self._out.append(Begin(self.incarnation, self.previous))
         first = sequence_of(told[0], last + 1 if told[0] == incarnation else 1)
         self._out.append(Lose(Loss(self.me, first, self.own.sequence(1))))

@@ -33,6 +33,7 @@ class Marks(Struct, frozen=True, array_like=True, tag="M"):
     gone: int
     gone_to: str
     begins: str
+    late: tuple[str, str] = ("", "")
 
 
 class Snapshot(Struct, frozen=True):
@@ -169,10 +170,12 @@ class LastingBuffer(Buffer):
 
 
 def _marks(held: Held) -> Marks:
-    return Marks(held.origin, held.seen, held.low, held.based, held.gone, held.gone_to, held.begins)
+    return Marks(
+        held.origin, held.seen, held.low, held.based, held.gone, held.gone_to, held.begins, held.late
+    )
 
 
 def _restore(held: Held, marks: Marks) -> None:
     """All but ``seen``: that grows with the entries. How far back numbers can be told apart is forgotten."""
-    held.low, held.based, held.begins = marks.low, marks.based, marks.begins
+    held.low, held.based, held.begins, held.late = marks.low, marks.based, marks.begins, marks.late
     held.forget(marks.gone, marks.gone_to)

@@ -158,7 +158,7 @@ class Replica(Joining):
             self._out.append(Measured(sender, measures))
         origin, life = self._life(sender, message.incarnation, now)
         if life is None and message.incarnation < origin.current:
-            self._tell_of_later(origin, message, now)
+            self._tell_of_later(sender, (message.incarnation, message.last), entries(origin), now)
         if life is not None and life.plausible(max(message.last, 1), message.first - 1):
             life.learn(message.last, now)
             life.previous = message.previous
@@ -178,12 +178,11 @@ class Replica(Joining):
             return
         self._meet(origin, life, message.first - 1, base, now)
 
-    def _tell_of_later(self, origin: Origin, message: Announce, now: float) -> None:
-        """A node lives in a life below one that is known here, and heard nobody say so when it listened."""
-        name, known, others = origin.name, (message.incarnation, message.last), len(self._announced_at)
-        turn = int(now / self.period)
-        if self.incarnation and self._relaying.answers(name, name, known, others, turn):
-            self._out.append(Send(self._announce(entries(origin), answer=True), name))
+    def _tell_of_later(self, name: str, lives: tuple[int, int], later: list[Entry], now: float) -> None:
+        """A node lives in a life below one that is known of, and heard nobody say so when it listened."""
+        others, turn = len(self._announced_at), int(now / self.period)
+        if self.incarnation and self._relaying.answers(name, name, lives, others, turn):
+            self._out.append(Send(self._announce(later, answer=True), name))
 
     def _learn_end(self, origin: Origin, previous: str, now: float) -> None:
         """A node says what the last event of its former life was: perhaps nobody else ever had it."""
@@ -212,18 +211,14 @@ class Replica(Joining):
 
     def _on_entry(self, sender: str, entry: Entry, now: float) -> None:
         """What ``sender`` holds of an origin that it does not hear (or of a life just ended)."""
-        if entry.origin == self.me:
-            if entry.incarnation >= MAX_INCARNATION:
-                return  # nothing could follow it: nobody has lived then
-            more = (entry.incarnation, entry.last) > self._told_of_me
-            self._told_of_me = max(self._told_of_me, (entry.incarnation, entry.last))
-            if self.ready or entry.incarnation >= (self.incarnation or MAX_INCARNATION):
-                if self.ready and more and entry.incarnation < self.incarnation:
-                    # Too late to be numbered before this life; a reader who lacks it must be told.
-                    self._out.append(Base(self.me, sequence_of(entry.incarnation, entry.last)))
-                return
+        if entry.origin == self.me and self._on_entry_of_mine(entry):
+            return
         if self.liveness.hears(entry.origin, now, self.period, entry.incarnation):
-            return  # it tells itself what there is, and is believed before anybody else
+            # It tells itself what there is, and is believed before anybody else.
+            heard = self.liveness.age(entry.origin, now)[0]
+            if entry.incarnation > heard:  # the sender knows of more, and may have no path to it
+                self._tell_of_later(entry.origin, (heard, 0), [entry], now)
+            return
         if entry.first > entry.last + 1 or self.liveness.buried(entry.origin, entry.incarnation):
             return
         origin, life = self._life(entry.origin, entry.incarnation, now)
@@ -236,6 +231,17 @@ class Replica(Joining):
         if origin.fresh and not origin.recalled:
             self._meet(origin, life, entry.first - 1, life.before(entry.first), now)
         self._advance(origin, now)
+
+    def _on_entry_of_mine(self, entry: Entry) -> bool:
+        """What others hold of this node's own lives; whether that is all there is to do about it."""
+        if entry.incarnation >= MAX_INCARNATION:
+            return True  # nothing could follow it: nobody has lived then
+        more = (entry.incarnation, entry.last) > self._told_of_me
+        self._told_of_me = max(self._told_of_me, (entry.incarnation, entry.last))
+        if self.ready and more and entry.incarnation < self.incarnation:
+            # Too late to be numbered before this life; a reader who lacks it must be told.
+            self._out.append(Base(self.me, sequence_of(entry.incarnation, entry.last)))
+        return self.ready or entry.incarnation >= (self.incarnation or MAX_INCARNATION)
 
     def _on_hello(self, sender: str, message: Hello, now: float) -> None:
         self._settled.discard(sender)
