@@ -125,8 +125,9 @@ class Node:
             match effect:
                 case fx.Send(payload, to):
                     self.world.send(self.name, payload, to)
-                case fx.Deliver(arrival):
-                    self._enter(arrival)
+                case fx.Deliver(arrivals):
+                    for arrival in arrivals:
+                        self._enter(arrival)
                 case fx.Lose(loss):
                     self._enter(loss)
                 case fx.Base(origin, sequence):

@@ -136,9 +136,7 @@ class Agent:
                     self.measures.forget(item.event.node)
 
     def _to_buffer(self, items: Sequence[Arrival | Loss]) -> None:
-        now, wall = self.now(), self.wall()
-        for item in items:
-            self.kept.take(item, self.recent, now, wall)
+        self.kept.take(items, self.recent, self.now(), self.wall())
 
     def _to_log(self, items: Sequence[Arrival | Loss]) -> None:
         told, life = log.enabled("info"), self.publisher.incarnation

@@ -7,7 +7,8 @@ the replica holds it for the other nodes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,16 +38,28 @@ class Kept(NamedTuple):
         """The buffer, if it keeps the events of this origin."""
         return None if self.origins and origin not in self.origins else self.buffer
 
-    def take(self, item: Arrival | Loss, recent: Recent, now: float, wall: str) -> None:
+    def take(self, items: Sequence[Arrival | Loss], recent: Recent, now: float, wall: str) -> None:
         """Numbers what is kept here; everything that arrives is among the recent events for people."""
+        for fate, group in groupby(items, key=self._fate):
+            if fate == "lost":
+                self._mark(group, now, wall)
+                continue
+            arrivals = [item for item in group if isinstance(item, Arrival)]
+            if fate == "kept" and self.buffer is not None:
+                numbers = self.buffer.extend(arrivals, now, wall)
+                recent.extend([(n, a.event) for n, a in zip(numbers, arrivals, strict=True) if n], wall)
+            else:
+                recent.extend([(0, arrival.event) for arrival in arrivals], wall)
+
+    def _fate(self, item: Arrival | Loss) -> str:
         if isinstance(item, Loss):
-            if (buffer := self.of(item.origin)) is not None:
+            return "lost"
+        return "left out" if self.of(item.event.origin) is None else "kept"
+
+    def _mark(self, items: Iterable[Arrival | Loss], now: float, wall: str) -> None:
+        for item in items:
+            if isinstance(item, Loss) and (buffer := self.of(item.origin)) is not None:
                 buffer.mark(item, now, wall)
-            return
-        buffer = self.of(item.event.origin)
-        number = buffer.append(item, now, wall) if buffer is not None else 0
-        if number or buffer is None:
-            recent.add(number, item.event, wall)
 
     def base(self, origin: str, sequence: str) -> None:
         """Nothing of ``origin`` up to and including ``sequence`` is held here."""
@@ -68,7 +81,7 @@ class Kept(NamedTuple):
         app.recall(arrivals)
         for entry in buffer.snapshot().entries:
             if entry.event is not None:
-                recent.add(entry.number, entry.event, entry.recordedtime)
+                recent.extend([(entry.number, entry.event)], entry.recordedtime)
 
     def tend(self, now: float, publish: Callable[[Draft], None]) -> None:
         """Time has passed; call it about every second."""

@@ -63,6 +63,11 @@ def meet(made: Replica, **more: object) -> list[fx.Effect]:
     return done + made.receive("n2", section, now)
 
 
+def delivered(effects: Sequence[fx.Effect]) -> list[Arrival]:
+    """What was handed on, in order."""
+    return [arrival for e in effects if isinstance(e, fx.Deliver) for arrival in e.arrivals]
+
+
 def lost(effects: list[fx.Effect]) -> list[tuple[int, int]]:
     """Numbers that were told as lost."""
     return [(int(e.loss.first[14:]), int(e.loss.last[14:])) for e in effects if isinstance(e, fx.Lose)]
@@ -161,7 +166,7 @@ def test_identity_and_size_of_an_event_are_checked() -> None:
     assert 5 == made.counters["messages_refused"]
     made.receive("n2", encode(ms.Events, "n2", LIFE, 10**11, [(0, event("n2", 10**11).body)]), now)
     assert 1 == made.counters["events_quarantined"]
-    assert [1] == [e.arrival.event.seq for e in made.receive("n2", push(1), now) if isinstance(e, fx.Deliver)]
+    assert [1] == [a.event.seq for a in delivered(made.receive("n2", push(1), now))]
 
 
 def test_a_life_of_many_events_is_met_late_and_again_after_a_long_cut() -> None:
@@ -334,7 +339,7 @@ def test_history_is_numbered_by_age_when_joining_ends() -> None:
     assert ["n2"] == made.names() or "n2" in made.liveness.members
     told = [e for e in done if isinstance(e, fx.Deliver | fx.Lose)]
     assert {("n1", 1), ("n1", 3), ("n2", 1), ("n2", 3)} == {
-        (e.arrival.event.origin, e.arrival.event.seq) for e in told if isinstance(e, fx.Deliver)
+        (arrival.event.origin, arrival.event.seq) for arrival in delivered(told)
     }
     assert (2, 2) in lost(done)
     assert {fx.NodeState("n3"), fx.NodeState("n1")} <= {e for e in done if isinstance(e, fx.NodeState)}
@@ -371,7 +376,7 @@ def join(made: Replica, announced: bytes, *, holds: Sequence[int]) -> list[fx.Ef
 
 def told(effects: list[fx.Effect]) -> list[str]:
     """What was handed on, as origin and number."""
-    found = [e.arrival.event for e in effects if isinstance(e, fx.Deliver)]
+    found = [arrival.event for arrival in delivered(effects)]
     return [f"{each.origin}:{each.seq}" for each in found]
 
 
@@ -437,11 +442,11 @@ def test_events_heard_before_the_first_announce_wait_for_it() -> None:
     newer = [(0, event("n2", 1, life=LIFE + 1).body)]
     made.receive("n2", encode(ms.Events, "n2", LIFE, 1, older), now)
     made.receive("n2", encode(ms.Events, "n2", LIFE + 1, 1, newer), now)
-    assert not [e for e in made.tick(now) if isinstance(e, fx.Deliver)]
+    assert not delivered(made.tick(now))
     made.receive("n2", announce(1, life=LIFE + 1), now)
     made.tick(now)
     done = made.receive("n2", encode(ms.Section, "n2", LIFE + 1, 0, 0, 1, [], {}), now)
-    assert [LIFE + 1] == [e.arrival.event.incarnation for e in done if isinstance(e, fx.Deliver)]
+    assert [LIFE + 1] == [a.event.incarnation for a in delivered(done)]
 
 
 def test_what_comes_of_the_own_past_after_joining_is_kept_for_repair_only() -> None:
@@ -458,7 +463,7 @@ def test_what_comes_of_the_own_past_after_joining_is_kept_for_repair_only() -> N
         done += made.tick(now)
     assert 10.0 <= now - NOW < 10.2
     assert [(1, 2), (4, 4)] == lost([e for e in done if isinstance(e, fx.Lose) and e.loss.origin == "n1"])
-    assert [3] == [e.arrival.event.seq for e in done if isinstance(e, fx.Deliver)]
+    assert [3] == [a.event.seq for a in delivered(done)]
     late = encode(ms.Fill, "n1", LIFE + 1, 1, 1, [(1, 0, event("n1", 1, life=LIFE + 1).body)])
     assert [] == made.receive("n2", late, now)
     assert [1] == list(made.origins["n1"].life.events)

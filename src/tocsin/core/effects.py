@@ -39,9 +39,9 @@ class Send(NamedTuple):
 
 
 class Deliver(NamedTuple):
-    """An event of another node is next in order: publish it on the local bus."""
+    """Events of other nodes are next in order: publish them on the local bus."""
 
-    arrival: Arrival
+    arrivals: list[Arrival]
 
 
 class Skip(NamedTuple):

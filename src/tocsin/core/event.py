@@ -214,7 +214,7 @@ def seal(draft: Draft, *, cluster: str, origin: str, incarnation: int, seq: int,
     ``time`` is RFC 3339 UTC with microseconds, used where the draft has none.
     Raises :exc:`EventTooLarge` above :data:`MAX_EVENT_BYTES`.
     """
-    sequence = sequence_of(incarnation, seq)
+    sequence, data = sequence_of(incarnation, seq), Raw(_encoder.encode(draft.data))
     sealed = _Sealed(
         id=draft.id or sequence,
         source=draft.source or f"/clusters/{cluster}/nodes/{origin}",
@@ -226,14 +226,27 @@ def seal(draft: Draft, *, cluster: str, origin: str, incarnation: int, seq: int,
         node=draft.node or origin,
         severity=draft.severity,
         expirytime=draft.expirytime,
-        data=draft.data,
+        data=data,
     )
     body = _encoder.encode(sealed)
     if draft.extensions:
         body = body[:-1] + b"," + _encoder.encode(draft.extensions)[1:]
     if len(body) > MAX_EVENT_BYTES:
         raise EventTooLarge(len(body), MAX_EVENT_BYTES)
-    return decode(body, sequence)
+    return Event(
+        id=sealed.id,
+        source=sealed.source,
+        type=sealed.type,
+        origin=origin,
+        sequence=sequence,
+        node=sealed.node,
+        time=sealed.time,
+        subject=sealed.subject,
+        severity=sealed.severity,
+        expirytime=sealed.expirytime,
+        data=data,
+        body=body,
+    )
 
 
 def decode(body: bytes, sequence: str = "") -> Event:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final
 
@@ -58,14 +59,17 @@ class Held:
 
     def add(self, entry: Entry) -> int:
         """Takes in the origin's next entry; returns the bytes of its event."""
-        self.entries.append(entry)
-        self.seen = entry.sequence
-        self.begins = self.begins or (entry.marker.first if entry.marker else entry.sequence)
-        if entry.event is None:
-            return 0
-        self.events += 1
-        self.bytes += len(entry.event.body)
-        return len(entry.event.body)
+        return self.extend([entry])
+
+    def extend(self, entries: Sequence[Entry]) -> int:
+        """Takes in the origin's next entries, at least one; returns the bytes of their events."""
+        self.entries += entries
+        self.seen = entries[-1].sequence
+        self.begins = self.begins or (entries[0].marker.first if entries[0].marker else entries[0].sequence)
+        sizes = [len(entry.event.body) for entry in entries if entry.event is not None]
+        self.events += len(sizes)
+        self.bytes += sum(sizes)
+        return sum(sizes)
 
     def after_number(self, number: int) -> int:
         """The index of the first entry numbered after ``number``."""
@@ -89,9 +93,8 @@ class Held:
         return index
 
     def discount(self, entry: Entry) -> int:
-        """The entry's event, if any, is not retained any more; returns its bytes."""
-        if entry.event is None:
-            return 0
+        """The event of an entry is not retained any more; returns its bytes."""
+        assert entry.event is not None
         self.events -= 1
         self.bytes -= len(entry.event.body)
         return len(entry.event.body)
@@ -105,18 +108,28 @@ class Held:
         else:
             del self.entries[run:here]
 
-    def pop(self) -> int:
-        """The oldest entry leaves the buffer; returns the bytes of its event."""
-        entry = self.entries[self.head]
-        self.entries[self.head] = GONE
-        self.head += 1
-        self.low = max(self.low, entry.sequence)
-        self.gone, self.gone_to = entry.number, entry.sequence
-        if len(self._trail) == _TRAIL:
-            self._forgotten = self._trail[0][0]
-        self._trail.append((entry.number, entry.marker.first if entry.marker else entry.sequence))
+    def pop(self, count: int = 1) -> int:
+        """The oldest entries leave the buffer; returns the bytes of their events."""
+        gone = self.entries[self.head : self.head + count]
+        self.entries[self.head : self.head + count] = [GONE] * count
+        self.head += count
+        last = gone[-1]
+        self.low = max(self.low, last.sequence)
+        self.gone, self.gone_to = last.number, last.sequence
+        self._remember(gone)
         self._compact()
-        return self.discount(entry)
+        sizes = [len(entry.event.body) for entry in gone if entry.event is not None]
+        self.events -= len(sizes)
+        self.bytes -= sum(sizes)
+        return sum(sizes)
+
+    def _remember(self, gone: Sequence[Entry]) -> None:
+        too_many = len(self._trail) + len(gone) - _TRAIL
+        if too_many > 0:
+            known = self._trail[too_many - 1][0] if too_many <= len(self._trail) else 0
+            self._forgotten = known or gone[too_many - len(self._trail) - 1].number
+        young = gone[-_TRAIL:]
+        self._trail.extend((e.number, e.marker.first if e.marker else e.sequence) for e in young)
 
     def _compact(self) -> None:
         if self.head > _SPARE and self.head * 2 > len(self.entries):

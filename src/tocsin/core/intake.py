@@ -97,25 +97,34 @@ class Intake:
     def _take(self, life: Life, seq: int, age: int, body: bytes, now: float) -> None:
         if not life.plausible(seq):
             self.counters["events_quarantined"] += 1
-            return
-        if len(body) > MAX_EVENT_BYTES:
-            raise CodecError(f"an event of {len(body)} bytes")
-        event = decode(body, life.sequence(seq))
-        if event.origin != life.origin:
-            raise CodecError("an event with another identity than its message says")
-        if event.node != event.origin and event.kind not in ("node", "rail"):
-            raise CodecError(f"an event of {event.origin[:80]!r} about {event.node[:80]!r}")
-        life.add(seq, Arrival(event, now - max(age, 0) / 1e6), now)
+        else:
+            life.add(seq, Arrival(_read(life, life.sequence(seq), body), now - max(age, 0) / 1e6), now)
 
     def _take_burst(self, life: Life, first: int, events: Sequence[tuple[int, bytes]], now: float) -> None:
         """Takes in consecutive events. Those that are known are not read: the copy from another rail."""
         known = max(0, min(life.accepted + 1 - first, len(events)))
         self.counters["events_duplicate"] += known
-        for seq, (age, body) in enumerate(events[known:], start=first + known):
+        if known == len(events):
+            return
+        first, events = first + known, events[known:]
+        if life.accepted == life.known == first - 1 and life.plausible(first + len(events) - 1):
+            self._take_next(life, events, now)
+            return
+        for seq, (age, body) in enumerate(events, start=first):
             if seq in life.events:
                 self.counters["events_duplicate"] += 1
             else:
                 self._take(life, seq, age, body, now)
+
+    def _take_next(self, life: Life, events: Sequence[tuple[int, bytes]], now: float) -> None:
+        """Takes in what follows at once on all that is known: as a rule every event comes this way."""
+        prefix = life.sequence(0)[:14]
+        arrivals = []
+        try:
+            for seq, (age, body) in enumerate(events, start=life.known + 1):
+                arrivals.append(Arrival(_read(life, f"{prefix}{seq:012d}", body), now - age / 1e6))
+        finally:  # of a message with an event that is none the events before it count
+            life.follow(arrivals)
 
     # -- what outlived the agent -----------------------------------------------------------
 
@@ -226,15 +235,20 @@ class Intake:
         if not self.ready:
             self._staged.extend(arrivals)
         else:
-            for arrival in arrivals:
-                self._enter(arrival, now)
+            self._enter(arrivals, now)
 
-    def _enter(self, arrival: Arrival, now: float, *, past: bool = False) -> None:
-        event = arrival.event
-        if self._judge(event, now, past=past):
-            self._out.append(Deliver(arrival))
-        else:
-            self._out.append(Skip(event.origin, event.sequence))
+    def _enter(self, arrivals: Iterable[Arrival], now: float, *, past: bool = False) -> None:
+        news: list[Arrival] = []
+        for arrival in arrivals:
+            if self._judge(arrival.event, now, past=past):
+                news.append(arrival)
+                continue
+            if news:
+                self._out.append(Deliver(news))
+                news = []
+            self._out.append(Skip(arrival.event.origin, arrival.event.sequence))
+        if news:
+            self._out.append(Deliver(news))
 
     def _judge(self, event: Event, now: float, *, past: bool = False) -> bool:
         """Whether an event enters this buffer: all do, but reports about nodes must be news."""
@@ -318,7 +332,7 @@ class Intake:
             if isinstance(item, Loss):
                 self._out.append(Lose(item))
             else:
-                self._enter(item, now, past=True)
+                self._enter([item], now, past=True)
         self.ready = True
         self._out.extend(self._sections.doubt_rest(self.origins))
         for name in self.liveness.learn(self._sections.members):
@@ -363,6 +377,18 @@ class Intake:
         while sum(life.size for life in lives) > self._max_bytes:
             biggest = max(lives, key=lambda life: life.size)
             biggest.shed(max(1, len(biggest.events) // 8))
+
+
+def _read(life: Life, sequence: str, body: bytes) -> Event:
+    """An event from its bytes, if it is what its message says. Raises CodecError."""
+    if len(body) > MAX_EVENT_BYTES:
+        raise CodecError(f"an event of {len(body)} bytes")
+    event = decode(body, sequence)
+    if event.origin != life.origin:
+        raise CodecError("an event with another identity than its message says")
+    if event.node != event.origin and event.kind not in ("node", "rail"):
+        raise CodecError(f"an event of {event.origin[:80]!r} about {event.node[:80]!r}")
+    return event
 
 
 def _degraded(name: str, *, degraded: bool) -> Draft:

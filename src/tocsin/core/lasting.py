@@ -143,12 +143,6 @@ class LastingBuffer(Buffer):
         super().skip(origin, sequence)
         self._keep_marks(origin)
 
-    def _add(self, held: Held, sequence: str, now: float, entry: Entry) -> int:
-        number = super()._add(held, sequence, now, entry)
-        if self.keep is not None:
-            self.keep(entry)
-        return number
-
     def _keep_marks(self, origin: str) -> None:
         if self.keep is not None:
             self.keep(_marks(self._of(origin)))

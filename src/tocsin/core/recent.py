@@ -8,7 +8,7 @@ RFC 3339 UTC text, so that a node with a wrong clock cannot paint the history of
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -72,26 +72,30 @@ class Recent:
         return len(self._items)
 
     def add(self, number: int, event: Event, recordedtime: str) -> None:
-        """Takes in an arrival."""
-        self.total += 1
-        self._items.append(Recorded(number, event, recordedtime))
-        self._count(event.severity, recordedtime)
-        self._follow(event, recordedtime)
+        """Takes in one arrival."""
+        self.extend([(number, event)], recordedtime)
 
-    def _count(self, severity: str, recordedtime: str) -> None:
+    def extend(self, numbered: Sequence[tuple[int, Event]], recordedtime: str) -> None:
+        """Takes in arrivals that came together, each with its number."""
+        self.total += len(numbered)
+        self._items.extend([Recorded(number, event, recordedtime) for number, event in numbered[-KEEP:]])
+        self._count([event.severity for _, event in numbered], recordedtime)
+        for _, event in numbered:
+            payload = event.statement()
+            if payload is not None and payload.status is not None:
+                self._follow(event, payload.status, recordedtime)
+
+    def _count(self, severities: Sequence[str], recordedtime: str) -> None:
         minute = recordedtime[:16]
         counts = self._minutes.get(minute)
         if counts is None:
             counts = self._minutes[minute] = [0, 0, 0]
             while len(self._minutes) > MINUTES + 1:
                 del self._minutes[next(iter(self._minutes))]
-        counts[_GRADE.get(severity, 0)] += 1
+        for severity in severities:
+            counts[_GRADE.get(severity, 0)] += 1
 
-    def _follow(self, event: Event, at: str) -> None:
-        payload = event.statement()
-        status = payload.status if payload is not None else None
-        if status is None:
-            return
+    def _follow(self, event: Event, status: str, at: str) -> None:
         node = (event.subject or event.node) if event.kind == "node" else event.node
         if event.kind == "node" and status == "gone":
             self._bad.pop(node, None)

@@ -162,10 +162,10 @@ class Forwarder:
     # -- what is to be done ------------------------------------------------------------
 
     def _do(self, effects: list[fx.Effect]) -> None:
-        delivered: list[Arrival] = []
+        delivered: list[Arrival] = []  # what comes together is published together
         for effect in effects:
             if isinstance(effect, fx.Deliver):
-                delivered.append(effect.arrival)
+                delivered += effect.arrivals
                 continue
             if delivered:
                 self._host.bus.publish(*delivered)

@@ -1,0 +1,295 @@
+"""The entries of a buffer, in order of number: taking in, and letting go by age and for room.
+
+Time is handed in: ``now`` is monotonic seconds, ``recordedtime`` wall time for people.
+
+How long: an entry stays ``retain`` seconds from when it got its number, so that every reader of this
+node has that long; but an event that was old when it came leaves at twice ``retain`` of its own age.
+An event that has to go earlier than its neighbours leaves a marker in its place.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final
+
+from tocsin.core.bus import Arrival, Loss
+from tocsin.core.held import Held
+from tocsin.core.page import GONE, Entry, preceding
+
+__all__ = ["Retained"]
+
+_SPARE: Final = 1024
+_number = attrgetter("number")
+_origin = attrgetter("event.origin")
+
+
+class _Run:
+    """Which sequence an origin's next event has if nothing is missing."""
+
+    __slots__ = ("life", "seq")
+
+    def __init__(self, sequence: str) -> None:
+        self.life, self.seq = sequence[:14], int(sequence[14:] or 0)
+
+    def goes_on(self, sequence: str) -> bool:
+        """Whether it is this one; then the next one is expected."""
+        if sequence[:14] != self.life or int(sequence[14:]) != self.seq + 1:
+            return False
+        self.seq += 1
+        return True
+
+
+class Retained:
+    """Recent events of all origins, and markers in place of those that are missing."""
+
+    def __init__(
+        self,
+        *,
+        retain: float = 300.0,
+        max_events: int = 100_000,
+        max_bytes: int = 64 << 20,
+    ) -> None:
+        self.retain = retain
+        self.max_events, self.max_bytes = max_events, max_bytes
+        #: The number of the youngest entry; 0 before the first.
+        self.last = 0
+        #: The bytes of all retained events.
+        self.bytes = 0
+        #: Events that were not numbered: a copy, or out of order.
+        self.refused = 0
+        #: Events that had to leave before their time, because of a cap or their own age.
+        self.evicted = 0
+        self._entries: list[Entry] = []
+        self._head = 0
+        self._holes = 0
+        self._held: dict[str, Held] = {}
+        #: Events that were old when they came: (when they must leave, number).
+        self._aged: list[tuple[float, int]] = []
+        self._now = float("-inf")
+        #: Called for each new entry before anybody can see its number. It must not raise.
+        self.keep: Callable[[Any], None] | None = None
+
+    # -- what it holds --------------------------------------------------------
+
+    def __len__(self) -> int:
+        """How many numbers are in use: events and markers."""
+        return len(self._entries) - self._head - self._holes
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest retained entry; ``last + 1`` if there is none."""
+        return self._entries[self._head].number if self._head < len(self._entries) else self.last + 1
+
+    @property
+    def coverage(self) -> tuple[str, str]:
+        """Wall time of the oldest and the youngest retained entry; empty if there is none."""
+        if self._head >= len(self._entries):
+            return "", ""
+        return self._entries[self._head].recordedtime, self._entries[-1].recordedtime
+
+    def seen(self, number: int | None = None) -> dict[str, str]:
+        """What a reader at ``number`` (default: now) has been told, of every origin."""
+        if number is None or number >= self.last:
+            return {o: held.seen for o, held in self._held.items() if held.seen}
+        at = ((origin, held.seen_at(number)) for origin, held in self._held.items())
+        return {origin: sequence for origin, sequence in at if sequence}
+
+    # -- what changes it ------------------------------------------------------
+
+    def append(self, arrival: Arrival, now: float, recordedtime: str) -> int:
+        """Numbers one event, as :meth:`extend` does."""
+        return self.extend((arrival,), now, recordedtime)[0]
+
+    def extend(self, arrivals: Sequence[Arrival], now: float, recordedtime: str) -> list[int]:
+        """Numbers events that came together; 0 for one that is not newer than what its origin had numbered.
+
+        If events of the same life are missing before one, a marker goes first: a hole is never silent.
+        """
+        # A clock that seems to go back must not make an old entry outlive the younger ones.
+        now = self._now = max(self._now, now)
+        numbers: list[int] = []
+        for origin, group in groupby(arrivals, key=_origin):
+            held = self._of(origin)
+            run, next_ones = _Run(held.seen), []
+            for arrival in group:
+                sequence = arrival.event.sequence
+                if run.goes_on(sequence):
+                    next_ones.append(arrival)
+                    continue
+                numbers += self._number(held, next_ones, recordedtime)
+                next_ones = []
+                if sequence <= held.seen:
+                    self.refused += 1
+                    numbers.append(0)
+                    continue
+                if missing := held.hole_before(sequence):
+                    self.mark(Loss(origin, missing, preceding(sequence)), now, recordedtime)
+                run, next_ones = _Run(sequence), [arrival]
+            numbers += self._number(held, next_ones, recordedtime)
+        if len(self) > self.max_events or self.bytes > self.max_bytes:
+            self._keep_to_limits()
+        return numbers
+
+    def _number(self, held: Held, arrivals: Sequence[Arrival], recordedtime: str) -> range:
+        """Numbers events of one origin that follow each other; there may be none."""
+        if not arrivals:
+            return range(0)
+        numbers = range(self.last + 1, self.last + 1 + len(arrivals))
+        now, prev, entries = self._now, held.seen, []
+        for number, arrival in zip(numbers, arrivals, strict=True):
+            event, born = arrival.event, arrival.born
+            entries.append(Entry(number, held.origin, event.sequence, prev, now, born, recordedtime, event))
+            prev = event.sequence
+            if now - born > self.retain:
+                heappush(self._aged, (born + 2 * self.retain, number))
+        self._add(held, entries)
+        return numbers
+
+    def _add(self, held: Held, entries: Sequence[Entry]) -> None:
+        self.last += len(entries)
+        self._entries += entries
+        self.bytes += held.extend(entries)
+        if self.keep is not None:
+            for entry in entries:
+                self.keep(entry)
+
+    def mark(self, loss: Loss, now: float, recordedtime: str) -> int:
+        """Numbers a marker in place of lost events.
+
+        Returns 0 if later events of the origin have their numbers already: then who comes from another
+        node without them is still told, but nobody who reads here can be.
+        """
+        held = self._of(loss.origin)
+        if loss.last <= held.seen:
+            held.give_up(loss.last)
+            return 0
+        self._now = max(self._now, now)
+        entry = Entry(
+            self.last + 1, loss.origin, loss.last, held.seen, self._now, now, recordedtime,
+            marker=loss, reason="replica",
+        )  # fmt: skip
+        self._add(held, [entry])
+        return entry.number
+
+    def base(self, origin: str, sequence: str) -> None:
+        """States that nothing of ``origin`` up to and including ``sequence`` is or will be held here.
+
+        For a newcomer, before it has readers: who read here would not be told; that is for :meth:`mark`.
+        """
+        held = self._of(origin)
+        held.give_up(sequence)
+        held.seen = max(held.seen, sequence)
+
+    def skip(self, origin: str, sequence: str) -> None:
+        """States that an event is known and gets no number: a report about a node that is no news here.
+
+        Who reads here has been told the same by somebody else: it is no hole.
+        """
+        held = self._of(origin)
+        held.seen = max(held.seen, sequence)
+
+    def prune(self, now: float) -> int:
+        """Lets go of what is past its time; returns of how many entries."""
+        before = len(self)
+        self._let_go(now)
+        while self._aged and self._aged[0][0] <= now:
+            number = heappop(self._aged)[1]
+            index = self._index_of(number)
+            if index is not None and self._entries[index].event is not None:
+                self._evict(index)
+        self._tidy()
+        return before - len(self)
+
+    # -- inside ---------------------------------------------------------------
+
+    def _of(self, origin: str) -> Held:
+        held = self._held.get(origin)
+        if held is None:
+            held = self._held[origin] = Held(origin)
+        return held
+
+    def _index_of(self, number: int) -> int | None:
+        index = bisect_left(self._entries, number, lo=self._head, key=_number)
+        return index if index < len(self._entries) and self._entries[index].number == number else None
+
+    def _let_go(self, now: float) -> None:
+        """What is past its time leaves."""
+        entries, retain = self._entries, self.retain
+        # By the time at which each leaves, which is in order as the numbers are.
+        self._pop(bisect_right(entries, now, lo=self._head, key=lambda entry: entry.at + retain) - self._head)
+
+    def _pop(self, count: int) -> None:
+        """The oldest entries leave; what is lost with them the marks of each origin know from then on."""
+        gone = self._entries[self._head : self._head + count]
+        self._entries[self._head : self._head + count] = [GONE] * count
+        self._head += count
+        for origin, group in groupby(gone, key=attrgetter("origin")):
+            if origin:
+                self.bytes -= self._held[origin].pop(len(list(group)))
+            else:
+                self._holes -= len(list(group))
+
+    def _keep_to_limits(self) -> None:
+        # What is past its time goes first: nobody has to be told of that.
+        self._let_go(self._now)
+        while len(self) > self.max_events or self.bytes > self.max_bytes:
+            if not self._relieve():
+                break
+        self._tidy()
+
+    def _relieve(self) -> bool:
+        """The oldest event of the origin that holds most goes; False if there is no event at all."""
+        by_count = len(self) > self.max_events
+        most = max(self._held.values(), key=lambda held: held.events if by_count else held.bytes)
+        if not most.events:
+            return False
+        index = self._index_of(most.entries[most.oldest_event()].number)
+        assert index is not None
+        self._evict(index)
+        self._tidy()
+        return True
+
+    def _evict(self, index: int) -> None:
+        """Puts a marker in place of an event, joined with the markers of its origin just before."""
+        entry = self._entries[index]
+        held = self._held[entry.origin]
+        self.evicted += 1
+        self.bytes -= held.discount(entry)
+        here = held.after_number(entry.number) - 1
+        run = here
+        while run > held.head and held.entries[run - 1].marker is not None:
+            run -= 1
+        oldest = held.entries[run]
+        first = oldest.marker.first if oldest.marker is not None else entry.sequence
+        marker = Entry(
+            entry.number, entry.origin, entry.sequence, oldest.prev, entry.at, entry.born, entry.recordedtime,
+            marker=Loss(entry.origin, first, entry.sequence), reason="evicted",
+        )  # fmt: skip
+        for merged in held.entries[run:here]:
+            self._empty(merged)
+        held.replace(run, here, marker)
+        self._entries[index] = marker
+
+    def _empty(self, entry: Entry) -> None:
+        index = self._index_of(entry.number)
+        assert index is not None
+        self._entries[index] = Entry(entry.number, "", "", "", entry.at, entry.born, entry.recordedtime)
+        self._holes += 1
+
+    def _tidy(self) -> None:
+        """Nothing is kept at the old end that is no event: what it says the origins' marks say as well."""
+        entries = self._entries
+        while self._head < len(entries) and entries[self._head].reason != "replica" and (
+            entries[self._head].event is None
+        ):  # fmt: skip
+            self._pop(1)
+        if self._head > _SPARE and self._head * 2 > len(entries):
+            del entries[: self._head]
+            self._head = 0
+        if self._holes > _SPARE and self._holes * 2 > len(entries):
+            self._entries = [entry for entry in entries[self._head :] if entry.origin]
+            self._head = self._holes = 0
