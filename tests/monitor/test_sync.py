@@ -255,6 +255,17 @@ def test_endless_answer() -> None:
         take(monitor, 1)
 
 
+def test_patience_is_no_longer_than_it_was_said_to_be(one: FeedNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the pauses between two tries have become: the last one is made when patience ends."""
+    monkeypatch.setattr(follow, "BACKOFF", 600.0)
+    monkeypatch.setattr(follow, "LONGEST_BACKOFF", 600.0)
+    one.kill()
+    start = time.monotonic()
+    with Monitor(one.url, patience=0.3) as monitor, pytest.raises(NoContact):
+        take(monitor, 1)
+    assert 0.3 <= time.monotonic() - start < 30
+
+
 @pytest.mark.usefixtures("quick")
 def test_nobody_there(one: FeedNode) -> None:
     """Where nothing listens, or the address is none, the reason is told in words."""

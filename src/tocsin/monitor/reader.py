@@ -146,9 +146,12 @@ class Reader:
             self._follow = self._make_follow()
 
     def _pause(self) -> float:
-        """Seconds until the next request."""
+        """Seconds until the next request; the last one comes when patience ends, not later."""
         assert self._follow.due is not None
-        return max(0.0, self._follow.due - time.monotonic())
+        due = self._follow.due
+        if self._patience is not None and self._follow.misses:
+            due = min(due, self._silent_since + self._patience)
+        return max(0.0, due - time.monotonic())
 
     def _ask(self, *, hold: bool) -> Request:
         return self._follow.ask(time.monotonic(), hold=hold)
@@ -175,10 +178,13 @@ class Reader:
     def _give_up(self, news: News) -> None:
         if news.refused:
             raise Refused(news.refused["status"], news.refused)
-        since = self._started if self._follow.heard is None else self._follow.heard
-        silent = time.monotonic() - since
+        silent = time.monotonic() - self._silent_since
         if self._follow.misses and self._patience is not None and silent >= self._patience:
             raise NoContact(f"no feed has answered for {silent:.0f} s; the last: {self._trouble}")
+
+    @property
+    def _silent_since(self) -> float:
+        return self._started if self._follow.heard is None else self._follow.heard
 
     def _settle(self) -> None:
         """What was handed on last counts as handled: the next is asked for."""

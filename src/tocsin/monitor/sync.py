@@ -18,6 +18,34 @@ from tocsin.monitor.transport import Transport
 __all__ = ["Monitor"]
 
 
+class _Closed:
+    """Whether the monitor has been closed, and waiting for it.
+
+    Not :class:`threading.Event`: Ctrl-C in the moment in which that takes its lock again, which it does in
+    Python, comes out as a RuntimeError.
+    """
+
+    def __init__(self) -> None:
+        self._open = threading.Lock()
+        self._open.acquire()
+        self._once = threading.Lock()
+
+    def set(self) -> None:
+        """It is; whoever waits is woken."""
+        if self._once.acquire(blocking=False):
+            self._open.release()
+
+    def is_set(self) -> bool:
+        """Whether it is."""
+        return self._once.locked()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it is within so many seconds."""
+        if self._open.acquire(timeout=seconds):
+            self._open.release()
+        return self.is_set()
+
+
 class Monitor(Reader):
     """Reads the feed of a cluster: each event once, in order per origin, or a :class:`Gap` at once.
 
@@ -48,7 +76,7 @@ class Monitor(Reader):
     ) -> None:
         super().__init__(urls, **options)
         self._transport = Transport(headers or {}, tls)
-        self._closed = threading.Event()
+        self._closed = _Closed()
         self._ahead = Ahead(ahead, self._read_ahead, self._progress.flush) if ahead else None
 
     # -- iterating -------------------------------------------------------------------------------
