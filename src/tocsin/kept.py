@@ -81,7 +81,7 @@ class Kept(NamedTuple):
         app.recall(arrivals)
         for entry in buffer.snapshot().entries:
             if entry.event is not None:
-                recent.extend([(entry.number, entry.event)], entry.recordedtime)
+                recent.add(entry.number, entry.event, entry.recordedtime)
 
     def tend(self, now: float, publish: Callable[[Draft], None]) -> None:
         """Time has passed; call it about every second."""

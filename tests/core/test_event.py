@@ -76,6 +76,15 @@ def test_the_bytes_are_made_once() -> None:
     assert event.body is decode(event.body).body or event.body == decode(event.body).body
 
 
+def test_an_event_is_here_what_the_others_read() -> None:
+    """Also where a generator put an attribute among the extensions that has a place of its own."""
+    event = sealed(Draft(type="a.b", node="node2", extensions={"node": "node3", "severity": "error"}))
+    assert ("node3", "error") == (event.node, event.severity)
+    assert event == decode(event.body)
+    with pytest.raises(CodecError):
+        sealed(Draft(type="a.b", extensions={"sequence": "1"}))
+
+
 def test_sequences_sort_as_text() -> None:
     """Text order is the order of lives, and within a life of numbers."""
     pairs = [(1, 2), (1, 10), (2, 1), (10, 1), (1_764_000_000_000, 999_999_999_999)]

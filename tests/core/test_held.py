@@ -28,7 +28,7 @@ def filled(count: int) -> Held:
     """Events 1 … count under the numbers 10, 20, 30 …"""
     held = Held("a")
     for seq in range(1, count + 1):
-        held.add(entry(seq * 10, seq, held.seen))
+        held.extend([entry(seq * 10, seq, held.seen)])
     return held
 
 
@@ -36,7 +36,7 @@ def test_it_counts_events_and_bytes() -> None:
     """Events and their bytes are counted in and out; markers have none."""
     held = filled(2)
     size = len(event("a", 1).body)
-    assert held.add(marker(30, 3, 4, s(2))) == 0
+    assert held.extend([marker(30, 3, 4, s(2))]) == 0
     assert (held.events, held.bytes, held.seen, held.begins) == (2, 2 * size, s(4), s(1))
 
     assert (held.pop(), held.pop(), held.pop()) == (size, size, 0)
@@ -48,7 +48,7 @@ def test_a_hole_is_seen_by_its_sequence() -> None:
     held = Held("a")
     assert held.hole_before(s(1)) == ""
     assert held.hole_before(s(3)) == s(1)
-    held.add(entry(1, 1, ""))
+    held.extend([entry(1, 1, "")])
     assert held.hole_before(s(2)) == ""
     assert held.hole_before(s(5)) == s(2)
     assert held.hole_before(s(1, LIFE + 1)) == ""
@@ -68,8 +68,8 @@ def test_positions_by_number_and_by_sequence() -> None:
 def test_the_oldest_event_is_behind_leading_markers() -> None:
     """Markers that stand for what went before are passed over."""
     held = Held("a")
-    held.add(marker(1, 1, 3, ""))
-    held.add(entry(2, 4, s(3)))
+    held.extend([marker(1, 1, 3, "")])
+    held.extend([entry(2, 4, s(3))])
 
     assert held.oldest_event() == 1
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Mapping
 from operator import attrgetter
-from typing import Final
 
 from tocsin.core.ask import MAX_ANSWER, Ask
 from tocsin.core.cursor import Cursor, same_node
@@ -19,7 +18,6 @@ from tocsin.core.retained import Retained
 
 __all__ = ["MAX_ANSWER", "Buffer", "Entry", "Gap", "Page"]
 
-_SPARE: Final = 1024
 _number = attrgetter("number")
 _at = attrgetter("at")
 

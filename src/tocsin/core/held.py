@@ -57,10 +57,6 @@ class Held:
         expected = int(self.seen[14:]) + 1 if sequence[:14] == self.seen[:14] else 1
         return sequence_of(incarnation_of(sequence), expected) if seq > expected else ""
 
-    def add(self, entry: Entry) -> int:
-        """Takes in the origin's next entry; returns the bytes of its event."""
-        return self.extend([entry])
-
     def extend(self, entries: Sequence[Entry]) -> int:
         """Takes in the origin's next entries, at least one; returns the bytes of their events."""
         self.entries += entries

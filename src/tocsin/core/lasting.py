@@ -103,7 +103,7 @@ class LastingBuffer(Buffer):
         entry.born = min(entry.born, entry.at)
         self.last = entry.number
         self._entries.append(entry)
-        self.bytes += held.add(entry)
+        self.bytes += held.extend([entry])
         if entry.at - entry.born > self.retain:
             heappush(self._aged, (entry.born + 2 * self.retain, entry.number))
 

@@ -83,10 +83,8 @@ class Life:
     def publish(self, arrivals: Sequence[Arrival]) -> int:
         """Takes in the next events of this node itself, handed on already; returns the first number."""
         first = self.known + 1
-        for seq, arrival in enumerate(arrivals, start=first):
-            self.events[seq] = arrival
-            self.size += len(arrival.event.body)
-        self.accepted = self.known = first + len(arrivals) - 1
+        self.follow(arrivals)
+        self.accepted = self.known
         return first
 
     def follow(self, arrivals: Sequence[Arrival]) -> None:
