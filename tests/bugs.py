@@ -62,7 +62,7 @@ def _only_the_origin(origin: Any, living: Any) -> list[str]:
 
 
 _askable = sections._askable
-_help = Replica._help
+_help, _on_entry = Replica._help, Replica._on_entry
 
 
 def _silent_with_one_life_only(replica: Replica, sender: str, message: Any, now: float) -> None:
@@ -71,6 +71,12 @@ def _silent_with_one_life_only(replica: Replica, sender: str, message: Any, now:
         ended = [name for name, count in lives.items() if count > 1]
         message = structs.replace(message, ended=ended)
     _help(replica, sender, message, now)
+
+
+def _end_told_by_the_origin_only(replica: Replica, sender: str, entry: Any, now: float) -> None:
+    vars(replica)["_learn_end"] = _nothing
+    _on_entry(replica, sender, entry, now)
+    del vars(replica)["_learn_end"]
 
 
 def _holders_first(origin: Any, living: Any) -> list[str]:
@@ -136,5 +142,9 @@ BUGS: Final = [
     Bug(
         "nodes that started at once, with a file each, waited for each other's sections",
         Joining, "_joined", _joined_with_sections_only, "file", 266,
+    ),
+    Bug(
+        "how a former life had ended was not learnt by way of others: missing without a word",
+        Replica, "_on_entry", _end_told_by_the_origin_only, "file", 9052,
     ),
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 from tests.schedules import assert_agreement
 from tests.simulator import World, check_order
 from tocsin.core import messages as ms
-from tocsin.core.event import seq_of
+from tocsin.core.event import seq_of, sequence_of
 from tocsin.core.relaying import HELPERS, Relaying
 
 #: How many nodes there are, and between which there is no path.
@@ -204,3 +204,18 @@ def test_an_answer_is_no_statement_of_what_is_not_heard() -> None:
     )
     node.receive("n2", answer, world.now)
     assert [] == node._relaying.targets("n1", 2)
+
+
+def test_how_a_former_life_ended_is_known_also_by_way_of_others() -> None:
+    """What only its origin had of it is told as lost; it was missing without a word (``file 9052``)."""
+    world = parted("triangle")
+    world.emit("n1", "web")
+    world.run(1)
+    life, had = world.kill("n1").replica.incarnation, seq_of(world.nodes["n3"].buffer.seen()["n1"])
+    node, other = world.nodes["n3"], world.nodes["n2"].replica
+    entry = ms.Entry("n1", life + 1, 1, 0, sequence_of(life, had + 2))
+    said = ms.encode(ms.Announce, "n2", other.incarnation, 1, other.own.known, 1.0, True, "", [entry])
+    node.do(node.replica.receive("n2", said, world.now))
+    world.run(6)
+
+    assert [(had + 1, had + 2)] == [(seq_of(x.first), seq_of(x.last)) for x in node.losses()]

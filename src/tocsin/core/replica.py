@@ -230,6 +230,8 @@ class Replica(Joining):
             life.previous = entry.previous
         if origin.fresh and not origin.recalled:
             self._meet(origin, life, entry.first - 1, life.before(entry.first), now)
+        elif not origin.fresh and life.previous:
+            self._learn_end(origin, life.previous, now)
         self._advance(origin, now)
 
     def _on_entry_of_mine(self, entry: Entry) -> bool:
