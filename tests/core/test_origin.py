@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.core.made import arrival
+from tocsin.core.event import sequence_of
 from tocsin.core.lives import Life
 from tocsin.core.origin import CLOSE_AFTER, MAX_AHEAD, Gate, Origin
 
@@ -43,13 +44,19 @@ def test_the_first_life_is_current_and_later_ones_wait() -> None:
 
 
 def test_a_life_is_left_when_it_is_complete_or_after_a_while() -> None:
-    """A goodbye, the word of all living nodes, or two seconds; never while there is no other."""
+    """A goodbye, the word of all living nodes, or two seconds; never while there is no other.
+
+    Later if it is not known how it ended: the announce that says so may have been lost, and again.
+    """
     origin = Origin("n1")
     origin.begin(1, 0.0)
     assert not origin.over(99.0, always)
     origin = two_lives()
     assert not origin.over(10.0, never)
     assert origin.over(10.0, always)
+    assert not origin.over(10.0 + CLOSE_AFTER, never)
+    assert origin.over(10.0 + 3 * CLOSE_AFTER, never)
+    origin.newest().previous = sequence_of(1, 0)
     assert origin.over(10.0 + CLOSE_AFTER, never)
     origin.life.closed = True
     assert origin.over(10.0, never)

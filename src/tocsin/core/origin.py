@@ -20,6 +20,8 @@ __all__ = ["CLOSE_AFTER", "MAX_AHEAD", "SECTION_PATIENCE", "Gate", "Origin"]
 SECTION_PATIENCE: Final = 2.0
 #: When a new life is heard, how long others may still tell of more of the old one, in seconds.
 CLOSE_AFTER: Final = 2.0
+#: The same while nobody has said how the old life ended: it may hold what nothing here tells of.
+_CLOSE_UNTOLD_AFTER: Final = 6.0
 #: Lives after the current one that are kept at a time: a bound on what somebody may make up.
 MAX_AHEAD: Final = 16
 
@@ -115,13 +117,14 @@ class Origin:
 
     def over(self, now: float, told_by_all: Callable[[float], bool]) -> bool:
         """Whether the current life can be left for the next one."""
-        if self.superseded_at is None or self.next_life() is None:
+        following = self.next_life()
+        if self.superseded_at is None or following is None:
             return False
         life = self.life
         if life.closed and not life.missing:
             return True
         waited = now - self.superseded_at
-        if waited >= CLOSE_AFTER:
+        if waited >= (_CLOSE_UNTOLD_AFTER if following.previous is None else CLOSE_AFTER):
             return True
         return not life.missing and told_by_all(self.superseded_at)
 
