@@ -114,7 +114,9 @@ class Node:
     def _enter(self, item: Arrival | Loss) -> None:
         if isinstance(item, Arrival):
             self.board.fold(item.event)
-            self.numbered[self.buffer.append(item, self.world.now, "")] = self.world.now
+            number = self.buffer.append(item, self.world.now, "")
+            if self.world.now - item.born <= self.buffer.retain:  # what is older must leave before its time
+                self.numbered[number] = self.world.now
         else:
             self.buffer.mark(item, self.world.now, "")
         self.entries.append(item)

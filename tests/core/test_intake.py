@@ -320,7 +320,7 @@ def test_history_is_numbered_by_age_when_joining_ends() -> None:
     made = Replica("n1", now=NOW, wall_ms=LIFE + 5, names=["n1", "n2"])
     now, done = NOW, list[fx.Effect]()
     entries = [ms.Entry("n1", LIFE, 1, 4), ms.Entry("n1", LIFE + 1, 1, 0)]
-    for _ in range(60):
+    for _ in range(90):
         now += 0.05
         done += made.receive("n2", announce(3, others=entries), now) + made.tick(now)
         for effect in list(done):

@@ -7,7 +7,7 @@ import pytest
 from tests.schedules import assert_agreement
 from tests.simulator import World, check_order
 from tocsin.core import messages as ms
-from tocsin.core.event import seq_of, sequence_of
+from tocsin.core.event import seq_of
 from tocsin.core.relaying import HELPERS, Relaying
 
 #: How many nodes there are, and between which there is no path.
@@ -204,52 +204,3 @@ def test_an_answer_is_no_statement_of_what_is_not_heard() -> None:
     )
     node.receive("n2", answer, world.now)
     assert [] == node._relaying.targets("n1", 2)
-
-
-def test_how_a_former_life_ended_is_known_also_by_way_of_others() -> None:
-    """What only its origin had of it is told as lost; it was missing without a word (``file 9052``)."""
-    world = parted("triangle")
-    world.emit("n1", "web")
-    world.run(1)
-    life, had = world.kill("n1").replica.incarnation, seq_of(world.nodes["n3"].buffer.seen()["n1"])
-    node, other = world.nodes["n3"], world.nodes["n2"].replica
-    entry = ms.Entry("n1", life + 1, 1, 0, sequence_of(life, had + 2))
-    said = ms.encode(ms.Announce, "n2", other.incarnation, 1, other.own.known, 1.0, True, "", [entry])
-    node.do(node.replica.receive("n2", said, world.now))
-    world.run(6)
-
-    assert [(had + 1, had + 2)] == [(seq_of(x.first), seq_of(x.last)) for x in node.losses()]
-
-
-class Unannounced(World):
-    """A cluster in which what n1 announces is lost from some moment on, and nothing else."""
-
-    since, until = float("inf"), 0.0
-
-    def send(self, sender: str, payload: bytes, to: str | None) -> None:
-        """Puts a message on every rail, unless it is one of those."""
-        lost = sender == "n1" and self.since <= self.now < self.until
-        if not (lost and isinstance(ms.decode(payload), ms.Announce)):
-            super().send(sender, payload, to)
-
-
-def test_a_life_is_not_left_before_anybody_could_say_how_it_ended() -> None:
-    """Events of the next one may come first, and the announces that say it be lost one after another."""
-    world = Unannounced(2)
-    world.start()
-    world.run(4)
-    world.emit("n1", "web")
-    world.run(1)
-    world.network.cut("n1", (0, 1), ["n2"])
-    only_there = world.emit("n1", "web", "failed")
-    world.stop("n1")
-    world.network.heal()
-    world.start("n1")
-    world.since, world.until = world.now, world.now + 4
-    while not world.nodes["n1"].replica.ready:
-        world.run(0.1)
-    sent = world.emit("n1", "web")
-    world.run(8)
-
-    assert [(only_there, only_there)] == [(loss.first, loss.last) for loss in world.nodes["n2"].losses()]
-    assert sent in services(world, "n2", "n1")

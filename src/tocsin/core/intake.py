@@ -17,11 +17,9 @@ from tocsin.core.effects import Base, Deliver, Effect, Lose, NodeState, Publish,
 from tocsin.core.errors import CodecError
 from tocsin.core.event import (
     MAX_EVENT_BYTES,
-    Draft,
     Event,
     decode,
     incarnation_of,
-    report,
     seq_of,
     sequence_of,
 )
@@ -30,6 +28,7 @@ from tocsin.core.lives import Life
 from tocsin.core.origin import CLOSE_AFTER, Origin
 from tocsin.core.repair import DEGRADED_AFTER, Repair
 from tocsin.core.sections import Sections
+from tocsin.core.telling import degraded_report
 
 __all__ = ["Intake"]
 
@@ -228,6 +227,7 @@ class Intake:
                 self._sections.want(origin, None, now, joining=not self.ready)
 
     def _all_announced_since(self, then: float) -> bool:
+        then += self.period  # before that not all who live are heard, nor have they answered this node
         living = self.liveness.living(then, self.period)
         return all(self._announced_at.get(name, then) > then for name in living)
 
@@ -264,7 +264,7 @@ class Intake:
     def _forget(self, name: str) -> None:
         origin = self.origins.pop(name, None)
         if origin is not None and origin.degraded:
-            self._out.append(Publish(_degraded(name, degraded=False)))
+            self._out.append(Publish(degraded_report(name, degraded=False)))
         self._announced_at.pop(name, None)
         self._sections.forget(name)
 
@@ -313,7 +313,7 @@ class Intake:
         if degraded == origin.degraded or not self.ready:
             return
         origin.degraded = degraded
-        self._out.append(Publish(_degraded(origin.name, degraded=degraded)))
+        self._out.append(Publish(degraded_report(origin.name, degraded=degraded)))
 
     # -- joining ends ---------------------------------------------------------------------
 
@@ -335,23 +335,25 @@ class Intake:
                 self._enter([item], now, past=True)
         self.ready = True
         self._out.extend(self._sections.doubt_rest(self.origins))
-        for name in self.liveness.learn(self._sections.members):
-            self._out.append(NodeState(name))
-        self._out.append(NodeState(self.me))
-        self._out.append(Ready())
+        self._out.extend(NodeState(name) for name in self.liveness.learn(self._sections.members))
+        self._out += [NodeState(self.me), Ready()]
 
     def _close_own_past(self, now: float) -> None:
         """This life's events come next: what is not here of the former lives is missed for good."""
-        past = self.origins.get(self.me)
-        if past is not None and not past.fresh:
-            while past.life.missing or past.next_life():
-                if past.life.missing:
-                    self._give_up(past, past.life, now)
-                else:
-                    past.move_on(now)
-                self._hand_on(past.life.ready(), now)
-        elif self._told_of_me[0]:
-            self._out.append(Base(self.me, sequence_of(*self._told_of_me)))
+        past, last = self.origins.get(self.me), self._told_of_me[1]
+        if past is None or past.fresh:
+            if self._told_of_me[0]:
+                # If nobody knows how far it came, who read it here may lack some of it.
+                base = sequence_of(*self._told_of_me) if last else self.own.sequence(0)
+                self._out.append(Base(self.me, base))
+            return
+        self._past(sequence_of(*self._told_of_me), self.me).learn(last, now)  # others may know of less
+        while past.life.missing or past.next_life():
+            if past.life.missing:
+                self._give_up(past, past.life, now)
+            else:
+                past.move_on(now)
+            self._hand_on(past.life.ready(), now)
 
     # -- bounds ---------------------------------------------------------------------------
 
@@ -389,12 +391,3 @@ def _read(life: Life, sequence: str, body: bytes) -> Event:
     if event.node != event.origin and event.kind not in ("node", "rail"):
         raise CodecError(f"an event of {event.origin[:80]!r} about {event.node[:80]!r}")
     return event
-
-
-def _degraded(name: str, *, degraded: bool) -> Draft:
-    type_, status, words = (
-        ("agent.degraded", "warning", "events of {0} are incomplete here and are being asked for")
-        if degraded
-        else ("agent.recovered", "gone", "events of {0} are complete again, or their loss has been told")
-    )
-    return report(type_, f"events of {name}", status, words.format(name))

@@ -9,11 +9,12 @@ from math import isfinite
 from typing import Final
 
 from tocsin.core.bus import Arrival
+from tocsin.core.event import Draft, report
 from tocsin.core.liveness import Liveness
 from tocsin.core.messages import MAX_MESSAGE_BYTES, Entry, Events, encode
 from tocsin.core.origin import Origin
 
-__all__ = ["better", "bursts", "entries", "entries_of_silent", "measured", "some"]
+__all__ = ["better", "bursts", "degraded_report", "entries", "entries_of_silent", "measured", "some"]
 
 #: Measured values that are taken of one announce.
 _MOST_MEASURES: Final = 64
@@ -48,7 +49,7 @@ def entries(origin: Origin | None) -> list[Entry]:
         return []
     return [
         Entry(origin.name, life.incarnation, life.first_held, life.last, life.previous)
-        for life in origin.lives.values()
+        for _, life in sorted(origin.lives.items())  # who begins with a later one takes no earlier one
         if life.incarnation <= origin.current
     ]
 
@@ -91,3 +92,13 @@ def entries_of_silent(
 def measured(values: Mapping[str, float]) -> dict[str, float]:
     """Of the values in an announce those that are numbers, and not more than anybody needs."""
     return dict(islice(((name, value) for name, value in values.items() if isfinite(value)), _MOST_MEASURES))
+
+
+def degraded_report(name: str, *, degraded: bool) -> Draft:
+    """That events of a node are incomplete here, or are no more."""
+    type_, status, words = (
+        ("agent.degraded", "warning", "events of {0} are incomplete here and are being asked for")
+        if degraded
+        else ("agent.recovered", "gone", "events of {0} are complete again, or their loss has been told")
+    )
+    return report(type_, f"events of {name}", status, words.format(name))

@@ -1,0 +1,176 @@
+"""The end of a former life: whatever any living node holds of it is had, and what is not is told.
+
+Each of these was missed without a word once. Nodes come back below or above a cut, while what they had told
+is with others, or with nobody.
+"""
+
+from __future__ import annotations
+
+from tests.core.test_relaying import parted, services
+from tests.simulator import Reader, World
+from tocsin.core import messages as ms
+from tocsin.core.event import seq_of, sequence_of
+
+
+def test_how_a_former_life_ended_is_known_also_by_way_of_others() -> None:
+    """What only its origin had of it is told as lost; it was missing without a word (``file 9052``)."""
+    world = parted("triangle")
+    world.emit("n1", "web")
+    world.run(1)
+    life, had = world.kill("n1").replica.incarnation, seq_of(world.nodes["n3"].buffer.seen()["n1"])
+    node, other = world.nodes["n3"], world.nodes["n2"].replica
+    entry = ms.Entry("n1", life + 1, 1, 0, sequence_of(life, had + 2))
+    said = ms.encode(ms.Announce, "n2", other.incarnation, 1, other.own.known, 1.0, True, "", [entry])
+    node.do(node.replica.receive("n2", said, world.now))
+    world.run(6)
+
+    assert [(had + 1, had + 2)] == [(seq_of(x.first), seq_of(x.last)) for x in node.losses()]
+
+
+class Unannounced(World):
+    """A cluster in which what n1 announces is lost from some moment on, and nothing else."""
+
+    since, until = float("inf"), 0.0
+
+    def send(self, sender: str, payload: bytes, to: str | None) -> None:
+        """Puts a message on every rail, unless it is one of those."""
+        lost = sender == "n1" and self.since <= self.now < self.until
+        if not (lost and isinstance(ms.decode(payload), ms.Announce)):
+            super().send(sender, payload, to)
+
+
+def test_a_life_is_not_left_before_anybody_could_say_how_it_ended() -> None:
+    """Events of the next one may come first, and the announces that say it be lost one after another."""
+    world = Unannounced(2)
+    world.start()
+    world.run(4)
+    world.emit("n1", "web")
+    world.run(1)
+    world.network.cut("n1", (0, 1), ["n2"])
+    only_there = world.emit("n1", "web", "failed")
+    world.stop("n1")
+    world.network.heal()
+    world.start("n1")
+    world.since, world.until = world.now, world.now + 4
+    while not world.nodes["n1"].replica.ready:
+        world.run(0.1)
+    sent = world.emit("n1", "web")
+    world.run(8)
+
+    assert [(only_there, only_there)] == [(loss.first, loss.last) for loss in world.nodes["n2"].losses()]
+    assert sent in services(world, "n2", "n1")
+
+
+def one_way_and_back(one: str, other: str) -> set[tuple[int, str, str]]:
+    """The path between two nodes, as the network knows it."""
+    return {(rail, a, b) for rail in (0, 1) for a, b in ((one, other), (other, one))}
+
+
+def test_a_life_is_not_left_before_those_who_hold_its_end_are_heard() -> None:
+    """After a cut an origin is heard first, in a new life; a moment later who knows more of the old one."""
+    world = World(3)
+    world.start()
+    world.run(6)
+    world.emit("n1", "web")
+    world.run(1)
+    world.network.cut("n3", (0, 1), ["n1", "n2"])
+    sent = [world.emit("n1", "web", "failed"), world.emit("n1", "web", "ok")]
+    world.run(0.5)
+    world.kill("n1")
+    world.network.part(("n1", "n2"))
+    world.run(0.3)
+    world.start("n1")  # alone: it does not know how far it came
+    world.run(6)
+    world.network.cuts -= one_way_and_back("n1", "n2")
+    world.run(6)
+    world.network.heal()
+    world.run(10)
+
+    assert sent == services(world, "n2", "n1")[-2:] == services(world, "n3", "n1")[-2:]
+
+
+def test_a_life_is_not_left_on_the_word_of_one_who_knows_less_of_its_end() -> None:
+    """It heard only n4 when it began again, which had not all of what n2 holds."""
+    world = World(4)
+    world.start()
+    world.run(6)
+    world.emit("n1", "web")
+    world.run(1)
+    world.network.cut("n3", (0, 1), ["n1", "n2", "n4"])
+    world.network.part(("n1", "n4"), ("n2", "n4"))
+    sent = [world.emit("n1", "web", "failed"), world.emit("n1", "web", "ok")]
+    world.run(0.5)
+    world.kill("n1")
+    world.network.cuts -= one_way_and_back("n1", "n4")
+    world.network.part(("n1", "n2"))
+    world.run(0.3)
+    world.start("n1")
+    world.run(6)
+    world.network.cuts -= one_way_and_back("n1", "n2") | one_way_and_back("n4", "n2")
+    world.run(6)
+    world.network.heal()
+    world.run(12)
+
+    assert sent == services(world, "n3", "n1")[-2:]
+
+
+def test_readers_of_a_node_that_does_not_know_how_far_it_came_are_told() -> None:
+    """It was killed, nobody else heard it, and what it kept in memory is gone: that is a gap."""
+    world = World(1)
+    world.network.rails = 0
+    world.start()
+    world.run(6)
+    world.emit("n1", "web")
+    reader = Reader(world.nodes["n1"])
+    reader.poll(world.nodes["n1"], 1000)
+    world.emit("n1", "web", "failed")
+    world.kill("n1")
+    world.run(0.5)
+    world.start("n1")
+    world.run(6)
+    reader.poll(world.nodes["n1"], 1000)
+
+    assert 1 == len(reader.gaps)
+
+
+def test_a_newcomer_is_told_of_lives_in_their_order() -> None:
+    """Also by who was told of the later one first; who begins with that takes nothing of the earlier one."""
+    world = World(4)
+    world.network.part(("n1", "n3"))
+    world.start()
+    world.run(6)
+    world.emit("n1", "web")
+    world.run(1)
+    sent = [world.emit("n1", f"a{number}") for number in range(3)]
+    world.run(0.5)
+    world.kill("n1")
+    world.kill("n2")
+    world.run(0.5)
+    world.start("n1")
+    world.run(1.5)
+    world.start("n2")  # it recalls the former life of n1
+    world.run(8)
+    world.kill("n4")
+    world.kill("n3")
+    world.run(1)
+    world.start("n3")
+    world.run(8)
+
+    assert sent == [each for each in services(world, "n3", "n1") if each in sent]
+
+
+def test_a_node_tells_the_end_of_its_former_life_though_others_know_of_less() -> None:
+    """They know of that life, and of no event of it: what only the state directory says was left out."""
+    world = World(2)
+    world.start()
+    world.run(4)
+    world.network.part(("n1", "n2"))
+    only_there = world.emit("n1", "web", "failed")
+    world.stop("n1")
+    assert only_there not in services(world, "n2", "n1")
+    world.network.heal()
+    world.run(0.1)
+    world.start("n1")
+    world.run(6)
+
+    assert [only_there] == [loss.last for loss in world.nodes["n1"].losses()]
