@@ -47,7 +47,7 @@ class Schedule:
         net.part(*self.shape)
 
     def run(self) -> None:
-        """Faults; then they end, and eight seconds later all must be well, whatever the shape."""
+        """Faults; then they end, and ten seconds later all must be well, whatever the shape."""
         world, dice = self.world, self.dice
         self._start(*world.names)
         world.run(4)
@@ -61,12 +61,12 @@ class Schedule:
             world.network.jitter = dice.choice([0.002, 0.002, 0.15])
             world.run(dice.choice([0.05, 0.3, 0.6, 1.5]))
             self._read()
-        self._calm(24 if self.shape else 16)  # a new life passes on through each node in turn
+        self._calm(28 if self.shape else 20)  # a new life passes on through each node in turn
         if self.shape:
             assert_agreement(world)
             self._check_live(2.5)
             self.shape = []
-            self._calm(8)
+            self._calm(10)
         self._check()
 
     def _start(self, *names: str) -> None:

@@ -10,6 +10,7 @@ from tests.core.test_relaying import parted, services
 from tests.simulator import Reader, World
 from tocsin.core import messages as ms
 from tocsin.core.event import seq_of, sequence_of
+from tocsin.core.telling import later as later_entries
 
 
 def test_how_a_former_life_ended_is_known_also_by_way_of_others() -> None:
@@ -174,3 +175,22 @@ def test_a_node_tells_the_end_of_its_former_life_though_others_know_of_less() ->
     world.run(6)
 
     assert [only_there] == [loss.last for loss in world.nodes["n1"].losses()]
+
+
+def test_a_node_that_forgot_its_later_life_is_told_of_it_by_who_holds_nothing_of_that() -> None:
+    """Its clock went back, its state was lost, and who heard of that life had met no event of it."""
+    world = World(2)
+    world.clock["n1"] = 60_000
+    world.start()
+    world.run(4)
+    node = world.nodes["n2"].replica
+    known = node.origins["n1"]
+    known.fresh = True  # it heard that there is that life, and not yet where it begins
+    world.kill("n1")
+    world.clock["n1"] = -3_600_000
+    world.disks["n1"].clear()
+    later = later_entries(known)
+    assert [(known.newest().incarnation, known.newest().known)] == [(e.incarnation, e.last) for e in later]
+    world.start("n1")
+    world.run(12)
+    assert world.nodes["n1"].replica.incarnation > later[0].incarnation

@@ -341,19 +341,22 @@ class Intake:
     def _close_own_past(self, now: float) -> None:
         """This life's events come next: what is not here of the former lives is missed for good."""
         past, last = self.origins.get(self.me), self._told_of_me[1]
+        # If nobody knows how far it came (number 0), who read it here may lack some of it.
         if past is None or past.fresh:
             if self._told_of_me[0]:
-                # If nobody knows how far it came, who read it here may lack some of it.
                 base = sequence_of(*self._told_of_me) if last else self.own.sequence(0)
                 self._out.append(Base(self.me, base))
             return
-        self._past(sequence_of(*self._told_of_me), self.me).learn(last, now)  # others may know of less
+        if self._told_of_me[0] < self.own.incarnation:  # a later one is another matter: see Joining
+            self._past(sequence_of(*self._told_of_me), self.me).learn(last, now)  # others may know of less
         while past.life.missing or past.next_life():
             if past.life.missing:
                 self._give_up(past, past.life, now)
             else:
                 past.move_on(now)
             self._hand_on(past.life.ready(), now)
+        if not last:
+            self._staged.append(Loss(self.me, self.own.sequence(0), self.own.sequence(0)))
 
     # -- bounds ---------------------------------------------------------------------------
 

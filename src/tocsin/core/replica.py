@@ -35,7 +35,7 @@ from tocsin.core.messages import (
 )
 from tocsin.core.messages import decode as decode_message
 from tocsin.core.origin import Origin
-from tocsin.core.telling import better, bursts, entries, measured
+from tocsin.core.telling import better, bursts, entries, later, measured
 
 __all__ = ["Replica"]
 
@@ -158,7 +158,7 @@ class Replica(Joining):
             self._out.append(Measured(sender, measures))
         origin, life = self._life(sender, message.incarnation, now)
         if life is None and message.incarnation < origin.current:
-            self._tell_of_later(sender, (message.incarnation, message.last), entries(origin), now)
+            self._tell_of_later(sender, (message.incarnation, message.last), later(origin), now)
         if life is not None and life.plausible(max(message.last, 1), message.first - 1):
             life.learn(message.last, now)
             life.previous = message.previous

@@ -14,7 +14,7 @@ from tocsin.core.liveness import Liveness
 from tocsin.core.messages import MAX_MESSAGE_BYTES, Entry, Events, encode
 from tocsin.core.origin import Origin
 
-__all__ = ["better", "bursts", "degraded_report", "entries", "entries_of_silent", "measured", "some"]
+__all__ = ["better", "bursts", "degraded_report", "entries", "entries_of_silent", "later", "measured", "some"]
 
 #: Measured values that are taken of one announce.
 _MOST_MEASURES: Final = 64
@@ -51,6 +51,14 @@ def entries(origin: Origin | None) -> list[Entry]:
         Entry(origin.name, life.incarnation, life.first_held, life.last, life.previous)
         for _, life in sorted(origin.lives.items())  # who begins with a later one takes no earlier one
         if life.incarnation <= origin.current
+    ]
+
+
+def later(origin: Origin) -> list[Entry]:
+    """The same for a node that lives in an earlier life; if nothing is held, that there was a later one."""
+    newest = origin.newest()
+    return entries(origin) or [
+        Entry(origin.name, newest.incarnation, newest.known + 1, newest.known, newest.previous)
     ]
 
 
