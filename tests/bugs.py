@@ -62,7 +62,7 @@ def _only_the_origin(origin: Any, living: Any) -> list[str]:
 
 
 _askable = sections._askable
-_help, _on_entry = Replica._help, Replica._on_entry
+_help = Replica._help
 
 
 def _silent_with_one_life_only(replica: Replica, sender: str, message: Any, now: float) -> None:
@@ -71,12 +71,6 @@ def _silent_with_one_life_only(replica: Replica, sender: str, message: Any, now:
         ended = [name for name, count in lives.items() if count > 1]
         message = structs.replace(message, ended=ended)
     _help(replica, sender, message, now)
-
-
-def _end_told_by_the_origin_only(replica: Replica, sender: str, entry: Any, now: float) -> None:
-    vars(replica)["_learn_end"] = _nothing
-    _on_entry(replica, sender, entry, now)
-    del vars(replica)["_learn_end"]
 
 
 def _holders_first(origin: Any, living: Any) -> list[str]:
@@ -91,21 +85,10 @@ def _owing_nothing(kept: sections.Sections, origin: Any, gate: Any) -> Any:
     origin.owed = ""
 
 
-def _joined_with_sections_only(replica: Joining, origin: Any) -> bool:
-    wanted = replica._sections.wanted(origin.name)
-    if origin.fresh:
-        return not origin.recalled and not origin.holders and not wanted
-    return not origin.life.missing and not wanted
-
-
 BUGS: Final = [
     Bug(
         "a node that heard an origin never told one that did not what it knew of it",
         Replica, "_help", _nothing, "plain", 0,
-    ),
-    Bug(
-        "what only its origin had of a former life was missing without a word",
-        Replica, "_learn_end", _nothing, "file", 11,
     ),
     Bug(
         "a node that lacked events of an origin handed its section of it on",
@@ -138,13 +121,5 @@ BUGS: Final = [
     Bug(
         "events of an origin with a former life were not passed on to who did not hear it",
         Replica, "_help", _silent_with_one_life_only, "plain", 956,
-    ),
-    Bug(
-        "nodes that started at once, with a file each, waited for each other's sections",
-        Joining, "_joined", _joined_with_sections_only, "file", 266,
-    ),
-    Bug(
-        "how a former life had ended was not learnt by way of others: missing without a word",
-        Replica, "_on_entry", _end_told_by_the_origin_only, "file", 9052,
     ),
 ]  # fmt: skip
