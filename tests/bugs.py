@@ -85,6 +85,13 @@ def _owing_nothing(kept: sections.Sections, origin: Any, gate: Any) -> Any:
     origin.owed = ""
 
 
+def _joined_with_sections_only(replica: Joining, origin: Any) -> bool:
+    wanted = replica._sections.wanted(origin.name)
+    if origin.fresh:
+        return not origin.recalled and not origin.holders and not wanted
+    return not origin.life.missing and not wanted
+
+
 BUGS: Final = [
     Bug(
         "a node that heard an origin never told one that did not what it knew of it",
@@ -121,5 +128,9 @@ BUGS: Final = [
     Bug(
         "events of an origin with a former life were not passed on to who did not hear it",
         Replica, "_help", _silent_with_one_life_only, "plain", 956,
+    ),
+    Bug(
+        "nodes that started at once, with a file each, waited for each other's sections",
+        Joining, "_joined", _joined_with_sections_only, "file", 1876,
     ),
 ]  # fmt: skip

@@ -101,6 +101,7 @@ class Agent:
             seen=self._state.names,
             stored_incarnation=self._state.incarnation,
             stored_last=self._state.last,
+            stored_clean=self._state.clean,
             retain=self.config.buffer.retain,
             max_events=self.config.buffer.max_events,
             down_after=self.config.cluster.down_after,

@@ -6,11 +6,26 @@ is with others, or with nobody.
 
 from __future__ import annotations
 
+import pytest
+
+from tests.core.made import LIFE
 from tests.core.test_relaying import parted, services
 from tests.simulator import Reader, World
+from tocsin.core import effects as fx
 from tocsin.core import messages as ms
 from tocsin.core.event import seq_of, sequence_of
+from tocsin.core.replica import Replica
 from tocsin.core.telling import later as later_entries
+
+
+def running(count: int) -> World:
+    """A cluster in which n1 has told something."""
+    world = World(count)
+    world.start()
+    world.run(6)
+    world.emit("n1", "web")
+    world.run(1)
+    return world
 
 
 def test_how_a_former_life_ended_is_known_also_by_way_of_others() -> None:
@@ -62,18 +77,14 @@ def test_a_life_is_not_left_before_anybody_could_say_how_it_ended() -> None:
     assert sent in services(world, "n2", "n1")
 
 
-def one_way_and_back(one: str, other: str) -> set[tuple[int, str, str]]:
+def path(one: str, other: str) -> set[tuple[int, str, str]]:
     """The path between two nodes, as the network knows it."""
     return {(rail, a, b) for rail in (0, 1) for a, b in ((one, other), (other, one))}
 
 
 def test_a_life_is_not_left_before_those_who_hold_its_end_are_heard() -> None:
     """After a cut an origin is heard first, in a new life; a moment later who knows more of the old one."""
-    world = World(3)
-    world.start()
-    world.run(6)
-    world.emit("n1", "web")
-    world.run(1)
+    world = running(3)
     world.network.cut("n3", (0, 1), ["n1", "n2"])
     sent = [world.emit("n1", "web", "failed"), world.emit("n1", "web", "ok")]
     world.run(0.5)
@@ -82,7 +93,7 @@ def test_a_life_is_not_left_before_those_who_hold_its_end_are_heard() -> None:
     world.run(0.3)
     world.start("n1")  # alone: it does not know how far it came
     world.run(6)
-    world.network.cuts -= one_way_and_back("n1", "n2")
+    world.network.cuts -= path("n1", "n2")
     world.run(6)
     world.network.heal()
     world.run(10)
@@ -92,22 +103,18 @@ def test_a_life_is_not_left_before_those_who_hold_its_end_are_heard() -> None:
 
 def test_a_life_is_not_left_on_the_word_of_one_who_knows_less_of_its_end() -> None:
     """It heard only n4 when it began again, which had not all of what n2 holds."""
-    world = World(4)
-    world.start()
-    world.run(6)
-    world.emit("n1", "web")
-    world.run(1)
+    world = running(4)
     world.network.cut("n3", (0, 1), ["n1", "n2", "n4"])
     world.network.part(("n1", "n4"), ("n2", "n4"))
     sent = [world.emit("n1", "web", "failed"), world.emit("n1", "web", "ok")]
     world.run(0.5)
     world.kill("n1")
-    world.network.cuts -= one_way_and_back("n1", "n4")
+    world.network.cuts -= path("n1", "n4")
     world.network.part(("n1", "n2"))
     world.run(0.3)
     world.start("n1")
     world.run(6)
-    world.network.cuts -= one_way_and_back("n1", "n2") | one_way_and_back("n4", "n2")
+    world.network.cuts -= path("n1", "n2") | path("n4", "n2")
     world.run(6)
     world.network.heal()
     world.run(12)
@@ -132,6 +139,40 @@ def test_readers_of_a_node_that_does_not_know_how_far_it_came_are_told() -> None
     reader.poll(world.nodes["n1"], 1000)
 
     assert 1 == len(reader.gaps)
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_number_saved_before_a_crash_is_not_taken_for_the_end(clean: bool) -> None:
+    """More may have been told after it was saved, and with nobody else here nobody can say."""
+    made = Replica(
+        "n1",
+        now=0.0,
+        wall_ms=LIFE + 1,
+        stored_incarnation=LIFE,
+        stored_last=7,
+        stored_clean=clean,
+        alone=True,
+    )
+    done = made.tick(0.0)
+    base = sequence_of(LIFE, 7) if clean else made.own.sequence(0)
+    assert [base] == [effect.sequence for effect in done if isinstance(effect, fx.Base)]
+    assert [made.previous] == [effect.previous for effect in done if isinstance(effect, fx.Begin)]
+    assert sequence_of(LIFE, 7) == made.previous
+
+
+def test_how_far_this_life_has_come_says_nothing_of_the_one_before() -> None:
+    """Others may tell this node of its present life while it still joins: no loss follows from that."""
+    made = Replica(
+        "n1", now=0.0, wall_ms=LIFE + 1, names=["n1", "n2"], stored_incarnation=LIFE, stored_last=7
+    )
+    now, done = 0.0, list[fx.Effect]()
+    while not made.ready:
+        now += 0.05
+        others = [ms.Entry("n1", made.incarnation, 1, 0)] if made.incarnation else []
+        said = ms.encode(ms.Announce, "n2", LIFE, 1, 0, 1.0, True, "", others)
+        done += made.receive("n2", said, now) + made.tick(now)
+    assert fx.Base("n1", sequence_of(LIFE, 7)) in done
+    assert not [effect for effect in done if isinstance(effect, fx.Lose)]
 
 
 def test_a_newcomer_is_told_of_lives_in_their_order() -> None:

@@ -47,6 +47,7 @@ class Intake:
         names: Iterable[str],
         seen: Iterable[str],
         stored: tuple[int, int],
+        stored_clean: bool,
         first_number: int,
         retain: float,
         max_events: int,
@@ -66,6 +67,8 @@ class Intake:
         self._staged: list[Arrival | Loss] = []
         #: The newest life of this node that anybody tells of, and its last number.
         self._told_of_me = stored
+        #: Whether that is how far it came, and not only the least: a clean stop, a file, or others say so.
+        self._end_told = stored_clean
         self._announced_at: dict[str, float] = {}
         self._awake_at = now
         self._out: list[Effect] = []
@@ -142,6 +145,7 @@ class Intake:
                 self._past(sequence, name).reach(seq_of(sequence))
         if self.me in seen:
             # The state directory may know of more than the buffer could keep.
+            self._end_told = True
             self._told_of_me = max(self._told_of_me, (incarnation_of(seen[self.me]), seq_of(seen[self.me])))
             self._past(sequence_of(*self._told_of_me), self.me).learn(self._told_of_me[1], now)
         for origin in self.origins.values():
@@ -319,7 +323,6 @@ class Intake:
 
     def _become_ready(self, now: float) -> None:
         """Numbers history: by age over all origins, by sequence within each."""
-        self._close_own_past(now)
         staged, self._staged = self._staged, []
         reached: dict[str, float] = {}
         keyed = []
@@ -337,26 +340,6 @@ class Intake:
         self._out.extend(self._sections.doubt_rest(self.origins))
         self._out.extend(NodeState(name) for name in self.liveness.learn(self._sections.members))
         self._out += [NodeState(self.me), Ready()]
-
-    def _close_own_past(self, now: float) -> None:
-        """This life's events come next: what is not here of the former lives is missed for good."""
-        past, last = self.origins.get(self.me), self._told_of_me[1]
-        # If nobody knows how far it came (number 0), who read it here may lack some of it.
-        if past is None or past.fresh:
-            if self._told_of_me[0]:
-                base = sequence_of(*self._told_of_me) if last else self.own.sequence(0)
-                self._out.append(Base(self.me, base))
-            return
-        if self._told_of_me[0] < self.own.incarnation:  # a later one is another matter: see Joining
-            self._past(sequence_of(*self._told_of_me), self.me).learn(last, now)  # others may know of less
-        while past.life.missing or past.next_life():
-            if past.life.missing:
-                self._give_up(past, past.life, now)
-            else:
-                past.move_on(now)
-            self._hand_on(past.life.ready(), now)
-        if not last:
-            self._staged.append(Loss(self.me, self.own.sequence(0), self.own.sequence(0)))
 
     # -- bounds ---------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from typing import Final
 
 from tocsin.core.board import Resource
 from tocsin.core.bus import Loss
-from tocsin.core.effects import Begin, Clash, Lose, Publish, Send
-from tocsin.core.event import report, sequence_of
+from tocsin.core.effects import Base, Begin, Clash, Lose, Publish, Send
+from tocsin.core.event import report, seq_of, sequence_of
 from tocsin.core.intake import Intake
 from tocsin.core.lives import MAX_INCARNATION, Life
 from tocsin.core.messages import Announce, Entry, Hello, Message, encode
@@ -50,6 +50,7 @@ class Joining(Intake):
         seen: Iterable[str] = (),
         stored_incarnation: int = 0,
         stored_last: int = 0,
+        stored_clean: bool = True,
         retain: float = 300.0,
         max_events: int = 100_000,
         max_bytes: int = 64 << 20,
@@ -57,13 +58,17 @@ class Joining(Intake):
         alone: bool = False,
         section: Callable[[str], tuple[str, list[Resource]]] = lambda origin: ("", []),
     ) -> None:
-        """``alone``: there are no rails. ``section(origin)``: the board's stamp and section of an origin."""
+        """``alone``: there are no rails. ``section(origin)``: the board's stamp and section of an origin.
+
+        ``stored_last``: how far the former life came; not ``stored_clean``: perhaps further.
+        """
         super().__init__(
             me,
             now=now,
             names=names,
             seen=seen,
             stored=(stored_incarnation, stored_last),
+            stored_clean=stored_clean,
             first_number=wall_ms * 1000,
             retain=retain,
             max_events=max_events,
@@ -124,7 +129,7 @@ class Joining(Intake):
         self._out.append(Begin(self.incarnation, self.previous))
         self._next_announce = now
         if self._alone:
-            self._become_ready(now)
+            self._end_joining(now)
 
     def _wall(self, now: float) -> int:
         """Milliseconds of wall time, as far as the clock was right at the start."""
@@ -170,7 +175,7 @@ class Joining(Intake):
                 return
         elif not living and waited < _ALONE_AFTER:
             return
-        self._become_ready(now)
+        self._end_joining(now)
 
     def _joined(self, origin: Origin) -> bool:
         """Whether all that can be had of an origin is here.
@@ -183,6 +188,33 @@ class Joining(Intake):
         if origin.fresh:
             return not origin.recalled and not origin.holders
         return not origin.life.missing
+
+    def _end_joining(self, now: float) -> None:
+        self._close_own_past(now)
+        self._become_ready(now)
+
+    def _close_own_past(self, now: float) -> None:
+        """This life's events come next: what is not here of the former lives is missed for good.
+
+        If nobody knows how far the last of them came, its readers may lack some of it: number 0 of this life
+        stands for that.
+        """
+        past, last = self.origins.get(self.me), seq_of(self.previous) if self.previous else 0
+        end_known = last > 0 and self._end_told
+        if past is None or past.fresh:
+            if self.previous:
+                self._out.append(Base(self.me, self.previous if end_known else self.own.sequence(0)))
+            return
+        if self.previous:  # others may know of less
+            self._past(self.previous, self.me).learn(last, now)
+        while past.life.missing or past.next_life():
+            if past.life.missing:
+                self._give_up(past, past.life, now)
+            else:
+                past.move_on(now)
+            self._hand_on(past.life.ready(), now)
+        if not end_known or not past.life.known:
+            self._staged.append(Loss(self.me, self.own.sequence(0), self.own.sequence(0)))
 
     # -- what goes out -------------------------------------------------------------------
 

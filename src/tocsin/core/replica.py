@@ -239,7 +239,8 @@ class Replica(Joining):
         if entry.incarnation >= MAX_INCARNATION:
             return True  # nothing could follow it: nobody has lived then
         more = (entry.incarnation, entry.last) > self._told_of_me
-        self._told_of_me = max(self._told_of_me, (entry.incarnation, entry.last))
+        if (entry.incarnation, entry.last) >= self._told_of_me:
+            self._told_of_me, self._end_told = (entry.incarnation, entry.last), True
         if self.ready and more and entry.incarnation < self.incarnation:
             # Too late to be numbered before this life; a reader who lacks it must be told.
             self._out.append(Base(self.me, sequence_of(entry.incarnation, entry.last)))
