@@ -65,13 +65,18 @@ def test_positions_by_number_and_by_sequence() -> None:
     assert (first.number, none) == (20, None)
 
 
-def test_the_oldest_event_is_behind_leading_markers() -> None:
-    """Markers that stand for what went before are passed over."""
+def test_the_oldest_events_are_behind_leading_markers() -> None:
+    """And go up to the next marker, or until there are enough of them."""
     held = Held("a")
     held.extend([marker(1, 1, 3, "")])
-    held.extend([entry(2, 4, s(3))])
+    held.extend([entry(seq - 2, seq, s(seq - 1)) for seq in (4, 5, 6)])
+    held.extend([marker(5, 7, 8, s(6))])
+    size = len(held.entries[1].event.body)  # type: ignore[union-attr]
 
-    assert held.oldest_event() == 1
+    assert held.oldest_events(9, by_count=True) == held.entries[1:4]
+    assert held.oldest_events(2, by_count=True) == held.entries[1:3]
+    assert held.oldest_events(size + 1, by_count=False) == held.entries[1:3]
+    assert held.oldest_events(9 * size, by_count=False) == held.entries[1:4]
 
 
 def test_one_marker_takes_the_place_of_a_run() -> None:

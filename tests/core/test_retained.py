@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,6 +77,28 @@ def test_what_is_past_its_time_makes_room_before_anything_is_evicted() -> None:
     buffer.extend([made("a", seq, LIFE, 12.6) for seq in (6, 7)], 12.6, WALL)
     assert 1 == buffer.evicted
     assert 4 == len(buffer)
+
+
+@pytest.mark.parametrize("limits", [{"max_events": 7}, {"max_bytes": 1700}])
+@pytest.mark.parametrize("others", [(), ("b",), ("a", "b"), ("a", "b", "a", "a", "c", "b", "a")])
+@given(st.lists(st.integers(1, 12), max_size=6))
+def test_a_flood_is_evicted_as_one_event_after_another(
+    limits: dict[str, Any], others: tuple[str, ...], bursts: list[int]
+) -> None:
+    """Whether it is the oldest of all that goes, or what came between the events of quieter origins."""
+    together, singly = Buffer("x", retain=RETAIN, **limits), Buffer("x", retain=RETAIN, **limits)
+    for number, origin in enumerate(others, start=1):
+        for buffer in (together, singly):
+            buffer.append(made(origin, others[:number].count(origin), LIFE, 0.0), 0.0, WALL)
+    seq = others.count("a")
+    for count in bursts:
+        burst = [made("a", seq + n, LIFE, 0.0) for n in range(1, count + 1)]
+        seq += count
+        numbers = together.extend(burst, 0.0, WALL)
+        assert numbers == [singly.append(each, 0.0, WALL) for each in burst]
+        assert state(together) == state(singly)
+        assert len(together) <= together.max_events
+        assert together.bytes <= together.max_bytes
 
 
 def test_what_is_kept_elsewhere_is_told_of_each_entry_in_order() -> None:

@@ -81,12 +81,23 @@ class Held:
         index = bisect_right(self.entries, sequence, lo=self.head, key=_sequence)
         return self.entries[index] if index < len(self.entries) else None
 
-    def oldest_event(self) -> int:
-        """The index of the oldest retained event. There must be one."""
+    def oldest_events(self, enough: int, *, by_count: bool) -> list[Entry]:
+        """The oldest retained events that follow each other: so many of them, or of so many bytes.
+
+        There must be one.
+        """
         index = self.head
         while self.entries[index].event is None:
             index += 1
-        return index
+        found: list[Entry] = []
+        while enough > 0 and index < len(self.entries):
+            entry = self.entries[index]
+            if entry.event is None:
+                break
+            found.append(entry)
+            enough -= 1 if by_count else len(entry.event.body)
+            index += 1
+        return found
 
     def discount(self, entry: Entry) -> int:
         """The event of an entry is not retained any more; returns its bytes."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
-from itertools import groupby
+from itertools import groupby, takewhile
 from operator import attrgetter
 from typing import Any, Final
 
@@ -200,7 +200,8 @@ class Retained:
             number = heappop(self._aged)[1]
             index = self._index_of(number)
             if index is not None and self._entries[index].event is not None:
-                self._evict(index)
+                self.evicted += 1
+                self._evict(self._held[self._entries[index].origin], self._entries[index : index + 1])
         self._tidy()
         return before - len(self)
 
@@ -242,43 +243,64 @@ class Retained:
         self._tidy()
 
     def _relieve(self) -> bool:
-        """The oldest event of the origin that holds most goes; False if there is no event at all."""
+        """The oldest events of the origin that holds most go; False if there is no event at all.
+
+        As many at once as are too many, or until another origin holds most.
+        """
         by_count = len(self) > self.max_events
-        most = max(self._held.values(), key=lambda held: held.events if by_count else held.bytes)
+        weigh = attrgetter("events" if by_count else "bytes")
+        most = max(self._held.values(), key=weigh)
         if not most.events:
             return False
-        index = self._index_of(most.entries[most.oldest_event()].number)
-        assert index is not None
-        self._evict(index)
+        over = len(self) - self.max_events if by_count else self.bytes - self.max_bytes
+        ahead = weigh(most) - max(
+            (weigh(held) for held in self._held.values() if held is not most), default=0
+        )
+        gone = most.oldest_events(max(1, min(over, ahead)), by_count=by_count)
+        if oldest := self._oldest_of_all(gone):
+            self._pop(oldest)
+        else:
+            self._evict(most, gone)
+        self.evicted += oldest or len(gone)
         self._tidy()
         return True
 
-    def _evict(self, index: int) -> None:
-        """Puts a marker in place of an event, joined with the markers of its origin just before."""
-        entry = self._entries[index]
-        held = self._held[entry.origin]
-        self.evicted += 1
-        self.bytes -= held.discount(entry)
-        here = held.after_number(entry.number) - 1
-        run = here
+    def _oldest_of_all(self, entries: Sequence[Entry]) -> int:
+        """How many of these would leave next anyway: in their places no markers are needed."""
+        here = self._entries[self._head : self._head + len(entries)]
+        return sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(here, entries, strict=False)))
+
+    def _evict(self, held: Held, gone: Sequence[Entry]) -> None:
+        """Puts one marker in place of entries that follow each other, and of the markers before them."""
+        self.bytes -= sum(held.discount(entry) for entry in gone)
+        last = gone[-1]
+        here = held.after_number(last.number) - 1
+        run = here + 1 - len(gone)
         while run > held.head and held.entries[run - 1].marker is not None:
             run -= 1
         oldest = held.entries[run]
-        first = oldest.marker.first if oldest.marker is not None else entry.sequence
+        first = oldest.marker.first if oldest.marker is not None else oldest.sequence
         marker = Entry(
-            entry.number, entry.origin, entry.sequence, oldest.prev, entry.at, entry.born, entry.recordedtime,
-            marker=Loss(entry.origin, first, entry.sequence), reason="evicted",
+            last.number, last.origin, last.sequence, oldest.prev, last.at, last.born, last.recordedtime,
+            marker=Loss(last.origin, first, last.sequence), reason="evicted",
         )  # fmt: skip
-        for merged in held.entries[run:here]:
-            self._empty(merged)
+        self._empty(held.entries[run:here])
         held.replace(run, here, marker)
+        index = self._index_of(marker.number)
+        assert index is not None
         self._entries[index] = marker
 
-    def _empty(self, entry: Entry) -> None:
-        index = self._index_of(entry.number)
-        assert index is not None
-        self._entries[index] = Entry(entry.number, "", "", "", entry.at, entry.born, entry.recordedtime)
-        self._holes += 1
+    def _empty(self, merged: Sequence[Entry]) -> None:
+        """Their numbers stand for nothing any more."""
+        entries, index = self._entries, len(self._entries)
+        for entry in merged:
+            index += 1  # an origin's numbers often follow each other
+            if index >= len(entries) or entries[index].number != entry.number:
+                found = self._index_of(entry.number)
+                assert found is not None
+                index = found
+            entries[index] = Entry(entry.number, "", "", "", entry.at, entry.born, entry.recordedtime)
+            self._holes += 1
 
     def _tidy(self) -> None:
         """Nothing is kept at the old end that is no event: what it says the origins' marks say as well."""
