@@ -23,6 +23,8 @@ __all__ = ["Follower", "embedded"]
 
 #: Seconds between two looks at how far a receiver is.
 _LOOK = 0.02
+#: Events that a buffer may hold: more than arrive within the time that it has to keep them.
+_MOST = 1_000_000
 
 
 class Follower:
@@ -52,9 +54,10 @@ class Follower:
 async def embedded(*, retain: float) -> AsyncIterator[tuple[Agent, Agents, list[Follower]]]:
     """The agent here is ``node3``; the others, ``node1`` and ``node2``, are connected on two rails."""
     logs.setup("error")
+    settings = f"[buffer]\nretain = {retain:g}\nmax_events = {_MOST}\nmax_bytes = {1000 * _MOST}\n"
     with (
         scratch() as directory,
-        Agents(Path(directory), 3, settings=f"[buffer]\nretain = {retain:g}\n", embedded=1) as agents,
+        Agents(Path(directory), 3, settings=settings, embedded=1) as agents,
     ):
         flags = {
             "cluster.name": "bench",
@@ -62,6 +65,8 @@ async def embedded(*, retain: float) -> AsyncIterator[tuple[Agent, Agents, list[
             "node.listen": f"127.0.0.1:{free_port('127.0.0.1')}",
             "rails": agents.rails(2),
             "buffer.retain": retain,
+            "buffer.max_events": _MOST,
+            "buffer.max_bytes": 1000 * _MOST,
             "log.level": "warning",
         }
         agent = Agent(load(None, {}, flags, default_file=Path("/none")))

@@ -81,11 +81,11 @@ class Agent:
         self._know_from_the_start()
 
         self.bus.subscribe_bursts(self._to_board)
-        self.bus.subscribe_bursts(self._to_buffer)
+        self.bus.subscribe_bursts(self._to_buffer, self._mark_in_buffer)
         self.app = create_app(self)  # its feed wakes behind the buffer
         self.kept.revive(self.replica, self.recent, self.app, self.now())
         self.forwarder = Forwarder(self.replica, make_rails(config), self)
-        self.bus.subscribe_bursts(self._to_log)
+        self.bus.subscribe_bursts(self._to_log, self._log_loss)
         self.supervisor = Supervisor(
             self._make_desk, disabled=config.generators.disabled, settings=generator_settings(config)
         )
@@ -128,24 +128,28 @@ class Agent:
 
     # -- the bus ---------------------------------------------------------------------------
 
-    def _to_board(self, items: Sequence[Arrival | Loss]) -> None:
-        for item in items:
-            if isinstance(item, Arrival):
-                if self.board.fold(item.event) and item.event.origin == self.name:
-                    self._brought.append(item.event.kind)
-                if item.event.type == "node.forgotten":
-                    self.measures.forget(item.event.node)
+    def _to_board(self, arrivals: Sequence[Arrival]) -> None:
+        for event, first_of_kind in self.board.fold_burst([arrival.event for arrival in arrivals]):
+            if first_of_kind and event.origin == self.name:
+                self._brought.append(event.kind)
+            if event.type == "node.forgotten":
+                self.measures.forget(event.node)
 
-    def _to_buffer(self, items: Sequence[Arrival | Loss]) -> None:
-        self.kept.take(items, self.recent, self.now(), self.wall())
+    def _to_buffer(self, arrivals: Sequence[Arrival]) -> None:
+        self.kept.take(arrivals, self.recent, self.now(), self.wall())
 
-    def _to_log(self, items: Sequence[Arrival | Loss]) -> None:
-        told, life = log.enabled("info"), self.publisher.incarnation
-        for item in items:
-            if isinstance(item, Loss):
-                log.warning("events lost", origin=item.origin, first=item.first, last=item.last)
-            elif told and (event := item.event).origin == self.name and event.incarnation == life:
+    def _mark_in_buffer(self, loss: Loss) -> None:
+        self.kept.mark(loss, self.now(), self.wall())
+
+    def _to_log(self, arrivals: Sequence[Arrival]) -> None:
+        if not log.enabled("info"):
+            return
+        for event in [arrival.event for arrival in arrivals]:
+            if event.origin == self.name and event.incarnation == self.publisher.incarnation:
                 log.info(event.type, subject=event.subject, severity=event.severity, sequence=event.sequence)
+
+    def _log_loss(self, loss: Loss) -> None:
+        log.warning("events lost", origin=loss.origin, first=loss.first, last=loss.last)
 
     # -- publishing ------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ the replica holds it for the other nodes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,28 +38,28 @@ class Kept(NamedTuple):
         """The buffer, if it keeps the events of this origin."""
         return None if self.origins and origin not in self.origins else self.buffer
 
-    def take(self, items: Sequence[Arrival | Loss], recent: Recent, now: float, wall: str) -> None:
+    def take(self, arrivals: Sequence[Arrival], recent: Recent, now: float, wall: str) -> None:
         """Numbers what is kept here; everything that arrives is among the recent events for people."""
-        for fate, group in groupby(items, key=self._fate):
-            if fate == "lost":
-                self._mark(group, now, wall)
-                continue
-            arrivals = [item for item in group if isinstance(item, Arrival)]
-            if fate == "kept" and self.buffer is not None:
-                numbers = self.buffer.extend(arrivals, now, wall)
-                recent.extend([(n, a.event) for n, a in zip(numbers, arrivals, strict=True) if n], wall)
-            else:
-                recent.extend([(0, arrival.event) for arrival in arrivals], wall)
+        if not self.origins:
+            self._take(self.buffer, arrivals, recent, now, wall)
+            return
+        for buffer, group in groupby(arrivals, key=lambda arrival: self.of(arrival.event.origin)):
+            self._take(buffer, list(group), recent, now, wall)
 
-    def _fate(self, item: Arrival | Loss) -> str:
-        if isinstance(item, Loss):
-            return "lost"
-        return "left out" if self.of(item.event.origin) is None else "kept"
+    def _take(
+        self, buffer: Buffer | None, arrivals: Sequence[Arrival], recent: Recent, now: float, wall: str
+    ) -> None:
+        events = [arrival.event for arrival in arrivals]
+        if buffer is None:
+            recent.extend([(0, event) for event in events], wall)
+            return
+        numbers = buffer.extend(arrivals, now, wall)
+        recent.extend([pair for pair in zip(numbers, events, strict=True) if pair[0]], wall)
 
-    def _mark(self, items: Iterable[Arrival | Loss], now: float, wall: str) -> None:
-        for item in items:
-            if isinstance(item, Loss) and (buffer := self.of(item.origin)) is not None:
-                buffer.mark(item, now, wall)
+    def mark(self, loss: Loss, now: float, wall: str) -> None:
+        """Numbers a marker in place of lost events that would have been kept here."""
+        if (buffer := self.of(loss.origin)) is not None:
+            buffer.mark(loss, now, wall)
 
     def base(self, origin: str, sequence: str) -> None:
         """Nothing of ``origin`` up to and including ``sequence`` is held here."""

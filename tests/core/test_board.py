@@ -49,6 +49,37 @@ def test_a_resource_is_what_its_last_event_says() -> None:
     assert sequence_of(1, 3) == board.stamp("node1")
 
 
+@pytest.mark.parametrize("said", [(None, None), ("ok", None, "failed"), (None, "gone", None, "ok")])
+def test_a_burst_is_folded_as_one_event_after_another(said: tuple[str | None, ...]) -> None:
+    """Of several origins, also where none of it changes anything; what is behind the stamp is no news."""
+    together, singly = Board(), Board()
+    burst = [
+        event(kind, "a", status, seq=seq, origin=origin)
+        for seq, status in enumerate(said, start=1)
+        for origin, kind in (("node1", "service.changed"), ("node2", "backup.changed"), ("node1", "node.x"))
+    ]
+    for board in (together, singly):
+        board.replace("node2", sequence_of(1, 2), [])
+    told = together.fold_burst(burst)
+    alone = [(each, singly.fold(each)) for each in burst]
+    assert told == alone
+    for origin in ("node1", "node2"):
+        assert together.section(origin) == singly.section(origin)
+        assert together.stamp(origin) == singly.stamp(origin)
+
+
+def test_a_flood_that_states_nothing_moves_the_stamps_on() -> None:
+    """And never back: a section may be true at more than a burst contains."""
+    board = Board()
+    board.replace("node2", sequence_of(1, 9), [])
+    flood = [
+        event("backup.step", "a", None, seq=seq, origin=o) for seq in (1, 2, 3) for o in ("node1", "node2")
+    ]
+    assert [] == board.fold_burst(flood)
+    assert (sequence_of(1, 3), sequence_of(1, 9)) == (board.stamp("node1"), board.stamp("node2"))
+    assert {} == shown(board)
+
+
 def test_events_without_a_status_change_nothing_but_the_stamp() -> None:
     """Of a resource and of a node."""
     board = Board()

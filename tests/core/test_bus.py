@@ -17,7 +17,7 @@ def test_subscribers_are_called_in_the_order_of_subscription() -> None:
         bus.subscribe(lambda item, name=name: calls.append((name, item)))  # type: ignore[misc]
     arrival, loss = Arrival(EVENT, 12.5), Loss("node2", "1", "3")
     bus.publish(arrival)
-    bus.publish(loss)
+    bus.lose(loss)
     assert [(name, item) for item in (arrival, loss) for name in ("board", "buffer", "feed")] == calls
 
 
@@ -33,7 +33,9 @@ def test_a_burst_passes_as_a_whole() -> None:
     for name in ("board", "buffer"):
         bus.subscribe(lambda item, name=name: calls.append((name, item)))  # type: ignore[misc]
     bus.subscribe_bursts(bursts.append)
-    burst = (Arrival(EVENT, 12.5), Loss("node2", "1", "3"))
+    burst = (Arrival(EVENT, 12.5), Arrival(EVENT, 13.5))
     bus.publish(*burst)
     assert [(name, item) for name in ("board", "buffer") for item in burst] == calls
     assert [burst] == bursts
+    bus.lose(Loss("node2", "1", "3"))
+    assert [burst] == bursts, "who takes bursts need not want losses"

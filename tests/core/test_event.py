@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import tocsin.core.event as event_module
 from tocsin.core.errors import CodecError, EventError, EventTooLarge, ReservedKind
 from tocsin.core.event import (
     KINDS_OF_AGENTS,
@@ -83,6 +84,31 @@ def test_an_event_is_here_what_the_others_read() -> None:
     assert event == decode(event.body)
     with pytest.raises(CodecError):
         sealed(Draft(type="a.b", extensions={"sequence": "1"}))
+
+
+def test_plain_events_change_nothing() -> None:
+    """What has a status or is about a node is not; the same at its origin and elsewhere."""
+    for draft, plain in (
+        (Draft(type="backup.step", data={"summary": "no status"}), True),
+        (Draft(type="backup.step", data="not an object"), True),
+        (Draft(type="backup.step", data={"status": None}), True),
+        (Draft(type="backup.done", data={"status": "ok"}), False),
+        (Draft(type="node.clash"), False),
+        (Draft(type="backup.done", data={"status": "ok"}, extensions={"_plain": True}), False),
+    ):
+        event = sealed(draft)
+        assert (plain, plain) == (event.plain, decode(event.body).plain)
+        assert plain is False or event.statement() is None
+
+
+def test_words_that_many_events_have_are_in_memory_once() -> None:
+    """Whatever publishers think of as words costs a bounded amount of memory."""
+    one, other = (decode(sealed(Draft(type="a.b", subject="a subject"), seq).body) for seq in (1, 2))
+    assert one.subject is other.subject
+    assert one.id is one.sequence
+    bodies = [sealed(Draft(type="a.b", subject=f"subject {seq}"), seq).body for seq in range(12_000)]
+    assert [f"subject {seq}" for seq in range(12_000)] == [decode(body).subject for body in bodies]
+    assert len(event_module._words) <= 10_010
 
 
 def test_sequences_sort_as_text() -> None:

@@ -17,6 +17,15 @@ def change(recent: Recent, type: str, subject: str, status: str | None, at: str,
     recent.add(1, event(report(type, subject, status, "words", node=node)), at)
 
 
+def test_a_report_about_a_node_without_a_status_is_no_change():
+    """It is among the arrivals all the same."""
+    recent = Recent()
+    change(recent, "node.clash", "node1", None, WALL)
+
+    assert [] == recent.history("node1")
+    assert 1 == len(recent)
+
+
 def test_newest_first_and_bounded():
     """The newest arrival comes first, and no more than a thousand are kept."""
     recent = Recent()

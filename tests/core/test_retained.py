@@ -66,6 +66,16 @@ def test_a_burst_is_numbered_as_one_event_after_another(arrivals: list[tuple[str
     assert numbered <= together.last
 
 
+def test_in_a_burst_of_all_ages_only_the_old_ones_leave_early() -> None:
+    """At twice the time of their own age."""
+    buffer = Buffer("x", retain=RETAIN)
+    ages = {2: 0.0, 3: 15.0, 4: 1.0}
+    buffer.append(made("a", 1, LIFE, 0.0), 0.0, WALL)
+    buffer.extend([made("a", seq, LIFE, 0.0, age=age) for seq, age in ages.items()], 0.0, WALL)
+    buffer.prune(2 * RETAIN - 15.0)
+    assert [1, 2, 4] == [e.number for e in buffer._entries[buffer._head :] if e.event is not None]
+
+
 def test_what_is_past_its_time_makes_room_before_anything_is_evicted() -> None:
     """Nobody has to be told of what was kept as long as it was promised."""
     buffer = Buffer("x", retain=RETAIN, max_events=4)

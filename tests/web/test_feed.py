@@ -179,7 +179,7 @@ async def test_a_marker_ends_a_page_and_is_told_next() -> None:
     """What this node missed of another is a gap, unless it cannot concern the reader."""
     node = Node()
     node.happen("service.failed")
-    node.bus.publish(Loss("node2", s(1), s(4)))
+    node.bus.lose(Loss("node2", s(1), s(4)))
 
     page = (await ask(node, f"?after={ID}:0")).json()
     assert (len(page["events"]), page["more"], page["cursor"]) == (1, True, f"{ID}:1")
@@ -243,7 +243,7 @@ async def test_a_filter_moves_the_cursor() -> None:
 async def test_seen_in_full_on_request() -> None:
     """seen=full tells of all origins, else only of those that moved."""
     node = Node()
-    node.bus.publish(Loss("node2", s(1), s(4)))
+    node.bus.lose(Loss("node2", s(1), s(4)))
     node.happen("service.failed")
 
     assert (await ask(node, f"?after={ID}:1")).json()["seen"] == {"node1": s(1)}

@@ -64,7 +64,7 @@ async def test_a_stream_is_the_feed() -> None:
         assert (position["event"], position["id"]) == ("cursor", f"{ID}:2")
         node.happen("service.started")
         assert (await reader.next())["id"] == f"{ID}:3"
-        node.bus.publish(Loss("node1", node.buffer.seen()["node1"], "1790000000000-000000000009"))  # type: ignore[union-attr]
+        node.bus.lose(Loss("node1", node.buffer.seen()["node1"], "1790000000000-000000000009"))  # type: ignore[union-attr]
         gap = await reader.next()
         assert (gap["event"], gap["id"], gap["data"]["reason"]) == ("gap", f"{ID}:4", "replica")
         await answer.aclose()

@@ -41,22 +41,32 @@ class Bus:
     """Calls every subscriber for every arrival and every loss, in order."""
 
     def __init__(self) -> None:
-        self._subscribers: list[Callable[[Sequence[Arrival | Loss]], None]] = []
+        self._arrived: list[Callable[[Sequence[Arrival]], None]] = []
+        self._lost: list[Callable[[Loss], None]] = []
 
     def subscribe(self, subscriber: Callable[[Arrival | Loss], None]) -> None:
         """Adds a subscriber behind those already there. It must not block and not publish."""
 
-        def each(items: Sequence[Arrival | Loss]) -> None:
-            for item in items:
-                subscriber(item)
+        def each(arrivals: Sequence[Arrival]) -> None:
+            for arrival in arrivals:
+                subscriber(arrival)
 
-        self.subscribe_bursts(each)
+        self.subscribe_bursts(each, subscriber)
 
-    def subscribe_bursts(self, subscriber: Callable[[Sequence[Arrival | Loss]], None]) -> None:
-        """The same for one that takes what comes together in one call."""
-        self._subscribers.append(subscriber)
+    def subscribe_bursts(
+        self, arrived: Callable[[Sequence[Arrival]], None], lost: Callable[[Loss], None] | None = None
+    ) -> None:
+        """The same for one that takes what comes together in one call; ``lost`` takes losses."""
+        self._arrived.append(arrived)
+        if lost is not None:
+            self._lost.append(lost)
 
-    def publish(self, *items: Arrival | Loss) -> None:
-        """Hands arrivals and losses that come together to all subscribers."""
-        for subscriber in self._subscribers:
-            subscriber(items)
+    def publish(self, *arrivals: Arrival) -> None:
+        """Hands arrivals that come together to all subscribers."""
+        for subscriber in self._arrived:
+            subscriber(arrivals)
+
+    def lose(self, loss: Loss) -> None:
+        """Hands a loss to all subscribers that want to know of any."""
+        for subscriber in self._lost:
+            subscriber(loss)

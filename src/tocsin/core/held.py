@@ -21,6 +21,14 @@ _TRAIL: Final = 256
 _SPARE: Final = 1024
 _number = attrgetter("number")
 _sequence = attrgetter("sequence")
+_event = attrgetter("event")
+_body = attrgetter("body")
+
+
+def _count(entries: Sequence[Entry]) -> tuple[int, int]:
+    """How many events there are, and their bytes."""
+    events = list(filter(None, map(_event, entries)))
+    return len(events), sum(map(len, map(_body, events)))
 
 
 class Held:
@@ -62,10 +70,10 @@ class Held:
         self.entries += entries
         self.seen = entries[-1].sequence
         self.begins = self.begins or (entries[0].marker.first if entries[0].marker else entries[0].sequence)
-        sizes = [len(entry.event.body) for entry in entries if entry.event is not None]
-        self.events += len(sizes)
-        self.bytes += sum(sizes)
-        return sum(sizes)
+        events, size = _count(entries)
+        self.events += events
+        self.bytes += size
+        return size
 
     def after_number(self, number: int) -> int:
         """The index of the first entry numbered after ``number``."""
@@ -125,10 +133,10 @@ class Held:
         self.gone, self.gone_to = last.number, last.sequence
         self._remember(gone)
         self._compact()
-        sizes = [len(entry.event.body) for entry in gone if entry.event is not None]
-        self.events -= len(sizes)
-        self.bytes -= sum(sizes)
-        return sum(sizes)
+        events, size = _count(gone)
+        self.events -= events
+        self.bytes -= size
+        return size
 
     def _remember(self, gone: Sequence[Entry]) -> None:
         too_many = len(self._trail) + len(gone) - _TRAIL

@@ -7,7 +7,9 @@ number; what is ahead of a hole is held back. Accepted events stay for repair un
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from itertools import takewhile
+from operator import attrgetter, truth
+from typing import Any, Final
 
 from tocsin.core.bus import Arrival
 from tocsin.core.event import seq_of, sequence_of
@@ -18,6 +20,7 @@ MAX_INCARNATION: Final = 10**13 - 1
 MAX_SEQ: Final = 10**12 - 1
 #: A number further ahead than this is no hole but nonsense (or malice): quarantined and counted.
 MAX_JUMP: Final = 10_000_000
+_body = attrgetter("event.body")
 
 
 class Life:
@@ -89,10 +92,9 @@ class Life:
 
     def follow(self, arrivals: Sequence[Arrival]) -> None:
         """Takes in what follows at once on all that is known, where nothing is missing."""
-        for seq, arrival in enumerate(arrivals, start=self.known + 1):
-            self.events[seq] = arrival
-            self.size += len(arrival.event.body)
-        self.known += len(arrivals)
+        first, self.known = self.known + 1, self.known + len(arrivals)
+        self.events.update(zip(range(first, self.known + 1), arrivals, strict=True))
+        self.size += sum(map(len, map(_body, arrivals)))
 
     def has(self, seq: int) -> bool:
         """Whether the event needs no decoding: it is known or was given up."""
@@ -131,12 +133,10 @@ class Life:
 
     def ready(self) -> list[Arrival]:
         """Hands on what is next in order."""
-        found = []
-        seq = self.accepted + 1
-        while (arrival := self.events.get(seq)) is not None:
-            found.append(arrival)
-            seq += 1
-        self.accepted = seq - 1
+        most = min(self.known, self.accepted + len(self.events))
+        following: Iterator[Any] = map(self.events.get, range(self.accepted + 1, most + 1))
+        found = list(takewhile(truth, following))
+        self.accepted += len(found)
         return found
 
     def settle_hole(self, now: float) -> None:
@@ -199,19 +199,26 @@ class Life:
 
     def prune(self, born_before: float) -> int:
         """Lets go of accepted events that are old; returns how many."""
-        dropped = 0
+        before = len(self.events)
         while self.first_held <= self.accepted:
-            arrival = self.events.get(self.first_held)
-            if arrival is None:
-                dropped += self._let_go()
-                continue
+            if self.first_held not in self.events:
+                self._let_go()
+            elif not self._prune_run(born_before):
+                break
+        return before - len(self.events)
+
+    def _prune_run(self, born_before: float) -> bool:
+        """The oldest events that follow each other go while they are old; whether all of them were."""
+        events, size, seq = self.events, 0, self.first_held
+        while (arrival := events.get(seq)) is not None and seq <= self.accepted:
             if arrival.born >= born_before:
                 break
-            del self.events[self.first_held]
-            self.size -= len(arrival.event.body)
-            self.first_held += 1
-            dropped += 1
-        return dropped
+            size += len(arrival.event.body)
+            del events[seq]
+            seq += 1
+        self.size -= size
+        self.first_held = seq
+        return arrival is None or seq > self.accepted
 
     def shed(self, count: int) -> int:
         """Lets go of the oldest accepted events to bound memory; returns how many went."""

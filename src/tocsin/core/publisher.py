@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from tocsin.core.event import Draft, Event, report, seal
+from tocsin.core.event import Draft, Event, report, seal_all
 
 __all__ = ["MAX_WAITING", "Publisher"]
 
@@ -52,16 +52,13 @@ class Publisher:
 
     def seal(self, drafts: Sequence[Draft], time: str) -> list[Event]:
         """Gives all drafts their identity, or none. Raises :exc:`~tocsin.core.errors.EventTooLarge`."""
-        events = [
-            seal(
-                draft,
-                cluster=self.cluster,
-                origin=self.node,
-                incarnation=self.incarnation,
-                seq=self.last + count,
-                time=time,
-            )
-            for count, draft in enumerate(drafts, start=1)
-        ]
+        events = seal_all(
+            drafts,
+            cluster=self.cluster,
+            origin=self.node,
+            incarnation=self.incarnation,
+            seq=self.last + 1,
+            time=time,
+        )
         self.last += len(events)
         return events

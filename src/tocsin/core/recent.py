@@ -7,7 +7,7 @@ RFC 3339 UTC text, so that a node with a wrong clock cannot paint the history of
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
@@ -80,7 +80,7 @@ class Recent:
         self.total += len(numbered)
         self._items.extend([Recorded(number, event, recordedtime) for number, event in numbered[-KEEP:]])
         self._count([event.severity for _, event in numbered], recordedtime)
-        for _, event in numbered:
+        for event in [event for _, event in numbered if not event.plain]:
             payload = event.statement()
             if payload is not None and payload.status is not None:
                 self._follow(event, payload.status, recordedtime)
@@ -92,8 +92,8 @@ class Recent:
             counts = self._minutes[minute] = [0, 0, 0]
             while len(self._minutes) > MINUTES + 1:
                 del self._minutes[next(iter(self._minutes))]
-        for severity in severities:
-            counts[_GRADE.get(severity, 0)] += 1
+        for severity, count in Counter(severities).items():
+            counts[_GRADE.get(severity, 0)] += count
 
     def _follow(self, event: Event, status: str, at: str) -> None:
         node = (event.subject or event.node) if event.kind == "node" else event.node

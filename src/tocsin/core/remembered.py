@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final
 
-from tocsin.core.bus import Arrival, Loss
+from tocsin.core.bus import Arrival
 
 __all__ = ["MAX_REMEMBERED", "Remembered"]
 
@@ -23,15 +24,15 @@ class Remembered:
         """How many pairs are remembered."""
         return len(self._firsts)
 
-    def learn(self, item: Arrival | Loss) -> None:
+    def learn(self, arrivals: Iterable[Arrival]) -> None:
         """Takes in what arrives on the bus; an event whose id is its sequence is a generator's."""
-        if not isinstance(item, Arrival) or item.event.id == item.event.sequence:
-            return
-        pair = (item.event.source, item.event.id)
-        self._firsts.setdefault(pair, item.event.sequence)
-        self._firsts.move_to_end(pair)
-        if len(self._firsts) > self._limit:
-            self._firsts.popitem(last=False)
+        events = [arrival.event for arrival in arrivals]
+        for event in [event for event in events if event.id != event.sequence]:
+            pair = (event.source, event.id)
+            self._firsts.setdefault(pair, event.sequence)
+            self._firsts.move_to_end(pair)
+            if len(self._firsts) > self._limit:
+                self._firsts.popitem(last=False)
 
     def first(self, source: str, id: str) -> str:
         """The sequence under which this pair was first published; empty if that is not known here."""

@@ -65,8 +65,8 @@ class Replica(Joining):
         """Events of this node have been published: push them on every rail, in as few messages as may be."""
         self._out = []
         first = self.own.publish(arrivals)
-        for arrival in arrivals:
-            self._judge(arrival.event, now)
+        for event in [arrival.event for arrival in arrivals if not arrival.event.plain]:
+            self._judge(event, now)
         if not self._alone and not self.clashed:
             for burst in bursts(self.me, self.incarnation, first, arrivals, now):
                 self._out.append(Send(burst))

@@ -13,7 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from itertools import groupby, takewhile
-from operator import attrgetter
+from operator import attrgetter, lt
 from typing import Any, Final
 
 from tocsin.core.bus import Arrival, Loss
@@ -25,22 +25,18 @@ __all__ = ["Retained"]
 _SPARE: Final = 1024
 _number = attrgetter("number")
 _origin = attrgetter("event.origin")
+_sequence = attrgetter("event.sequence")
+_born = attrgetter("born")
 
 
-class _Run:
-    """Which sequence an origin's next event has if nothing is missing."""
-
-    __slots__ = ("life", "seq")
-
-    def __init__(self, sequence: str) -> None:
-        self.life, self.seq = sequence[:14], int(sequence[14:] or 0)
-
-    def goes_on(self, sequence: str) -> bool:
-        """Whether it is this one; then the next one is expected."""
-        if sequence[:14] != self.life or int(sequence[14:]) != self.seq + 1:
-            return False
-        self.seq += 1
-        return True
+def _follow(seen: str, sequences: Sequence[str]) -> bool:
+    """Whether these are the next of an origin seen up to there: nothing is missing, none is a copy."""
+    first, last = sequences[0], sequences[-1]
+    return (
+        seen[:14] == first[:14] == last[:14]
+        and int(seen[14:]) + 1 == int(first[14:]) == int(last[14:]) + 1 - len(sequences)
+        and all(map(lt, sequences, sequences[1:]))
+    )
 
 
 class Retained:
@@ -110,42 +106,40 @@ class Retained:
         If events of the same life are missing before one, a marker goes first: a hole is never silent.
         """
         # A clock that seems to go back must not make an old entry outlive the younger ones.
-        now = self._now = max(self._now, now)
+        self._now = max(self._now, now)
         numbers: list[int] = []
         for origin, group in groupby(arrivals, key=_origin):
-            held = self._of(origin)
-            run, next_ones = _Run(held.seen), []
-            for arrival in group:
-                sequence = arrival.event.sequence
-                if run.goes_on(sequence):
-                    next_ones.append(arrival)
-                    continue
-                numbers += self._number(held, next_ones, recordedtime)
-                next_ones = []
+            held, together = self._of(origin), list(group)
+            sequences = list(map(_sequence, together))
+            if _follow(held.seen, sequences):
+                numbers += self._number(held, together, sequences, recordedtime)
+                continue
+            for arrival, sequence in zip(together, sequences, strict=True):
                 if sequence <= held.seen:
                     self.refused += 1
                     numbers.append(0)
                     continue
                 if missing := held.hole_before(sequence):
                     self.mark(Loss(origin, missing, preceding(sequence)), now, recordedtime)
-                run, next_ones = _Run(sequence), [arrival]
-            numbers += self._number(held, next_ones, recordedtime)
+                numbers += self._number(held, [arrival], [sequence], recordedtime)
         if len(self) > self.max_events or self.bytes > self.max_bytes:
             self._keep_to_limits()
         return numbers
 
-    def _number(self, held: Held, arrivals: Sequence[Arrival], recordedtime: str) -> range:
-        """Numbers events of one origin that follow each other; there may be none."""
-        if not arrivals:
-            return range(0)
+    def _number(
+        self, held: Held, arrivals: Sequence[Arrival], sequences: Sequence[str], recordedtime: str
+    ) -> range:
+        """Numbers events of one origin that follow each other."""
         numbers = range(self.last + 1, self.last + 1 + len(arrivals))
-        now, prev, entries = self._now, held.seen, []
-        for number, arrival in zip(numbers, arrivals, strict=True):
-            event, born = arrival.event, arrival.born
-            entries.append(Entry(number, held.origin, event.sequence, prev, now, born, recordedtime, event))
-            prev = event.sequence
-            if now - born > self.retain:
-                heappush(self._aged, (born + 2 * self.retain, number))
+        now, origin, prevs = self._now, held.origin, [held.seen, *sequences[:-1]]
+        entries = [
+            Entry(number, origin, sequence, prev, now, arrival.born, recordedtime, arrival.event)
+            for number, sequence, prev, arrival in zip(numbers, sequences, prevs, arrivals, strict=True)
+        ]
+        if now - min(map(_born, arrivals)) > self.retain:
+            for entry in entries:
+                if now - entry.born > self.retain:
+                    heappush(self._aged, (entry.born + 2 * self.retain, entry.number))
         self._add(held, entries)
         return numbers
 

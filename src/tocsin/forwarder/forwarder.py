@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from tocsin.core import effects as fx
 from tocsin.core.board import Board
-from tocsin.core.bus import Arrival, Bus, Loss
+from tocsin.core.bus import Arrival, Bus
 from tocsin.core.event import Draft, Event, sequence_of
 from tocsin.core.rails import Copies, RailWatch
 from tocsin.core.replica import Replica
@@ -103,18 +103,15 @@ class Forwarder:
 
     # -- what comes in -----------------------------------------------------------------
 
-    def _on_bus(self, items: Sequence[Arrival | Loss]) -> None:
+    def _on_bus(self, arrivals: Sequence[Arrival]) -> None:
         if self._loop is None:
             return
-        me, life = self.replica.me, sequence_of(self.replica.incarnation, 0)[:14]
-        own = [
-            item
-            for item in items
-            # history of a former life of this node may be told by a peer
-            if isinstance(item, Arrival) and item.event.origin == me and item.event.sequence.startswith(life)
-        ]
+        me = self.replica.me
+        own = [arrival for arrival in arrivals if arrival.event.origin == me]
         if own:
-            self._pending += own
+            # history of a former life of this node may be told by a peer
+            life = sequence_of(self.replica.incarnation, 0)[:14]
+            self._pending += [arrival for arrival in own if arrival.event.sequence.startswith(life)]
             self._send_soon()
 
     def _send_soon(self) -> None:
@@ -183,7 +180,7 @@ class Forwarder:
             case fx.Measured(node, values):
                 host.measured(node, values)
             case fx.Lose(loss):
-                host.bus.publish(loss)
+                host.bus.lose(loss)
             case fx.Publish(draft):
                 host.publish_report(draft)
                 self._flush()

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tocsin.core.bus import Arrival, Loss
+from tocsin.core.bus import Arrival
 from tocsin.core.errors import EventTooLarge
 from tocsin.core.event import Draft
 from tocsin.core.remembered import Remembered
@@ -37,9 +37,9 @@ class Api:
         self._remembered = Remembered()
         self._description = _encode(describe())
 
-    def learn(self, item: Arrival | Loss) -> None:
+    def learn(self, arrivals: Sequence[Arrival]) -> None:
         """Takes in what arrives on the bus."""
-        self._remembered.learn(item)
+        self._remembered.learn(arrivals)
 
     def routes(self) -> list[Route]:
         """All routes but the feed's."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.routing import Router
 
-from tocsin.core.bus import Arrival
 from tocsin.web import files, pages
 from tocsin.web.api import Api
 from tocsin.web.asgi import Message, Receive, Scope, Send, send_answer, send_problem
@@ -42,15 +41,11 @@ class App:
         self._streams = Streams(self.feed, node)
         self._guard = Guard(node)
         api = Api(node, self.feed)
-        node.bus.subscribe(api.learn)
-        self._learn = api.learn
-        node.bus.subscribe_bursts(lambda items: self.feed.wake())
+        node.bus.subscribe_bursts(api.learn)
+        #: What the buffer has of former lives: posted again, it is not published twice.
+        self.recall = api.learn
+        node.bus.subscribe_bursts(lambda arrivals: self.feed.wake(), lambda loss: self.feed.wake())
         self._router = Router([*api.routes(), files.route(), *pages.routes(node)], redirect_slashes=False)
-
-    def recall(self, arrivals: Iterable[Arrival]) -> None:
-        """What the buffer has of former lives: posted again, it is not published twice."""
-        for arrival in arrivals:
-            self._learn(arrival)
 
     def is_plain(self, scope: Scope) -> bool:
         """Whether a GET is so plain that only its query matters: what most polls are."""
