@@ -469,3 +469,21 @@ def test_what_comes_of_the_own_past_after_joining_is_kept_for_repair_only() -> N
     late = encode(ms.Fill, "n1", LIFE + 1, 1, 1, [(1, 0, event("n1", 1, life=LIFE + 1).body)])
     assert [] == made.receive("n2", late, now)
     assert [1] == list(made.origins["n1"].life.events)
+
+
+def test_a_flood_makes_room_for_itself() -> None:
+    """What is old leaves as more comes, of others and of one's own, not all at once later."""
+    made = replica(retain=2.0)
+    meet(made)
+    now = made._awake_at
+    made.receive("n2", push(1, 2, 3), now)
+    made.local([Arrival(event("n1", seq, life=made.incarnation), now) for seq in (1, 2)], now)
+    made._next_prune = now + 60.0
+    later = now + 0.9
+    while later < now + 2.5:
+        made.tick(later)
+        later += 0.9
+    made.receive("n2", push(4), later)
+    made.local([Arrival(event("n1", 3, life=made.incarnation), later)], later)
+    assert [4] == list(made.origins["n2"].life.events)
+    assert [3] == list(made.own.events)

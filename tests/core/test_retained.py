@@ -66,6 +66,17 @@ def test_a_burst_is_numbered_as_one_event_after_another(arrivals: list[tuple[str
     assert numbered <= together.last
 
 
+def test_a_flood_makes_room_for_itself() -> None:
+    """What is past its time leaves as more comes, not all at once when the buffer is pruned."""
+    buffer = Buffer("x", retain=RETAIN)
+    for seq in range(1, 6):
+        buffer.append(made("a", seq, LIFE, float(seq)), float(seq), WALL)
+    buffer.append(made("a", 6, LIFE, 11.02), 11.02, WALL)
+    assert (1, 0) == (buffer.first, buffer.evicted)
+    buffer.append(made("a", 7, LIFE, 11.1), 11.1, WALL)
+    assert (2, 0) == (buffer.first, buffer.evicted)
+
+
 def test_in_a_burst_of_all_ages_only_the_old_ones_leave_early() -> None:
     """At twice the time of their own age."""
     buffer = Buffer("x", retain=RETAIN)

@@ -129,6 +129,7 @@ class Intake:
                 arrivals.append(Arrival(_read(life, prefix + str(seq).zfill(12), body), now - age / 1e6))
         finally:  # of a message with an event that is none the events before it count
             life.follow(arrivals)
+            life.prune(now - self._retain)  # in passing: all of a second's flood at once takes long
 
     # -- what outlived the agent -----------------------------------------------------------
 

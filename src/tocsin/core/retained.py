@@ -23,6 +23,8 @@ from tocsin.core.page import GONE, Entry, preceding
 __all__ = ["Retained"]
 
 _SPARE: Final = 1024
+#: What is so many seconds past its time leaves when others come: all of a flood at once takes too long.
+_OVERDUE: Final = 0.05
 _number = attrgetter("number")
 _origin = attrgetter("event.origin")
 _sequence = attrgetter("event.sequence")
@@ -107,6 +109,8 @@ class Retained:
         """
         # A clock that seems to go back must not make an old entry outlive the younger ones.
         self._now = max(self._now, now)
+        if self._head < len(self._entries) and self._entries[self._head].at + self.retain < now - _OVERDUE:
+            self._let_go(self._now)
         numbers: list[int] = []
         for origin, group in groupby(arrivals, key=_origin):
             held, together = self._of(origin), list(group)
