@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from heapq import heappop, heappush
+from heapq import heappop, heappush, nlargest
 from itertools import groupby, takewhile
 from operator import attrgetter, lt
 from typing import Any, Final
@@ -111,6 +111,7 @@ class Retained:
         self._now = max(self._now, now)
         if self._head < len(self._entries) and self._entries[self._head].at + self.retain < now - _OVERDUE:
             self._let_go(self._now)
+            self._tidy()
         numbers: list[int] = []
         for origin, group in groupby(arrivals, key=_origin):
             held, together = self._of(origin), list(group)
@@ -247,13 +248,11 @@ class Retained:
         """
         by_count = len(self) > self.max_events
         weigh = attrgetter("events" if by_count else "bytes")
-        most = max(self._held.values(), key=weigh)
+        most, *others = nlargest(2, self._held.values(), key=weigh)
         if not most.events:
             return False
         over = len(self) - self.max_events if by_count else self.bytes - self.max_bytes
-        ahead = weigh(most) - max(
-            (weigh(held) for held in self._held.values() if held is not most), default=0
-        )
+        ahead = weigh(most) - sum(map(weigh, others))
         gone = most.oldest_events(max(1, min(over, ahead)), by_count=by_count)
         if oldest := self._oldest_of_all(gone):
             self._pop(oldest)
