@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.core.made import LIFE, WALL, event, loss
 from tocsin.core.event import sequence_of
 from tocsin.core.held import Held
@@ -19,9 +21,9 @@ def entry(number: int, seq: int, prev: str) -> Entry:
     return Entry(number, "a", made.sequence, prev, 0.0, 0.0, WALL, event=made)
 
 
-def marker(number: int, first: int, last: int, prev: str) -> Entry:
+def marker(number: int, first: int, last: int, prev: str, reason: str = "replica") -> Entry:
     """A marker under ``number``."""
-    return Entry(number, "a", s(last), prev, 0.0, 0.0, WALL, marker=loss("a", first, last))
+    return Entry(number, "a", s(last), prev, 0.0, 0.0, WALL, marker=loss("a", first, last), reason=reason)
 
 
 def filled(count: int) -> Held:
@@ -68,7 +70,7 @@ def test_positions_by_number_and_by_sequence() -> None:
 def test_the_oldest_events_are_behind_leading_markers() -> None:
     """And go up to the next marker, or until there are enough of them."""
     held = Held("a")
-    held.extend([marker(1, 1, 3, "")])
+    held.extend([marker(1, 1, 3, "", reason="evicted")])
     held.extend([entry(seq - 2, seq, s(seq - 1)) for seq in (4, 5, 6)])
     held.extend([marker(5, 7, 8, s(6))])
     size = len(held.entries[1].event.body)  # type: ignore[union-attr]
@@ -77,6 +79,17 @@ def test_the_oldest_events_are_behind_leading_markers() -> None:
     assert held.oldest_events(2, by_count=True) == held.entries[1:3]
     assert held.oldest_events(size + 1, by_count=False) == held.entries[1:3]
     assert held.oldest_events(9 * size, by_count=False) == held.entries[1:4]
+
+
+@pytest.mark.parametrize("reasons", [["replica"], ["evicted", "replica"], ["evicted", "evicted"]])
+def test_the_oldest_event_is_alone_where_its_markers_make_room_too(reasons: list[str]) -> None:
+    """Two events would be one more than had to go."""
+    held = Held("a")
+    held.extend([marker(n, n, n, s(n - 1), reason=reason) for n, reason in enumerate(reasons, start=1)])
+    count = len(reasons)
+    held.extend([entry(n, n, s(n - 1)) for n in (count + 1, count + 2)])
+
+    assert held.oldest_events(9, by_count=True) == held.entries[count : count + 1]
 
 
 def test_one_marker_takes_the_place_of_a_run() -> None:

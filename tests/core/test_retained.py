@@ -101,17 +101,21 @@ def test_what_is_past_its_time_makes_room_before_anything_is_evicted() -> None:
 
 
 @pytest.mark.parametrize("limits", [{"max_events": 7}, {"max_bytes": 1700}])
-@pytest.mark.parametrize("others", [(), ("b",), ("a", "b"), ("a", "b", "a", "a", "c", "b", "a")])
+@pytest.mark.parametrize("others", ["", "b", "ab", "abaacba", "A", "bA", "AbAaA", "abAA"])
 @given(st.lists(st.integers(1, 12), max_size=6))
 def test_a_flood_is_evicted_as_one_event_after_another(
-    limits: dict[str, Any], others: tuple[str, ...], bursts: list[int]
+    limits: dict[str, Any], others: str, bursts: list[int]
 ) -> None:
-    """Whether it is the oldest of all that goes, or what came between the events of quieter origins."""
+    """Whether it is the oldest of all that goes, or what came between others: ``A`` is a marker of a."""
     together, singly = Buffer("x", retain=RETAIN, **limits), Buffer("x", retain=RETAIN, **limits)
     for number, origin in enumerate(others, start=1):
+        seq = others[:number].lower().count(origin.lower())
         for buffer in (together, singly):
-            buffer.append(made(origin, others[:number].count(origin), LIFE, 0.0), 0.0, WALL)
-    seq = others.count("a")
+            if origin == "A":
+                buffer.mark(loss("a", seq, seq), 0.0, WALL)
+            else:
+                buffer.append(made(origin, seq, LIFE, 0.0), 0.0, WALL)
+    seq = others.lower().count("a")
     for count in bursts:
         burst = [made("a", seq + n, LIFE, 0.0) for n in range(1, count + 1)]
         seq += count
@@ -143,3 +147,12 @@ def test_many_entries_let_go_of_at_once_are_remembered_as_one_by_one() -> None:
         for _ in range(count):
             singly._pop(1)
         assert state(at_once)[1:] == state(singly)[1:]
+
+
+def test_no_more_is_evicted_than_has_to_be() -> None:
+    """A marker at the old end leaves with the event behind it: two places are free, one event is lost."""
+    kept = Buffer("x", max_events=3)
+    kept.mark(loss("a", 1, 2), 0.0, WALL)
+    kept.extend([made("a", seq, LIFE, 0.0) for seq in (3, 4, 5, 6)], 0.0, WALL)
+
+    assert (len(kept), kept.evicted, kept.first) == (3, 1, 3)

@@ -92,11 +92,14 @@ class Held:
     def oldest_events(self, enough: int, *, by_count: bool) -> list[Entry]:
         """The oldest retained events that follow each other: so many of them, or of so many bytes.
 
-        There must be one.
+        There must be one. It is alone behind markers that make room as well, joined with its own.
         """
         index = self.head
         while self.entries[index].event is None:
             index += 1
+        markers = self.entries[self.head : index]
+        if len(markers) > 1 or (markers and markers[0].reason == "replica"):
+            return [self.entries[index]]
         found: list[Entry] = []
         while enough > 0 and index < len(self.entries):
             entry = self.entries[index]
