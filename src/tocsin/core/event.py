@@ -8,7 +8,7 @@ bytes (:attr:`Event.body`) are reused on the rails, in the log file and in the f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -33,6 +33,7 @@ __all__ = [
     "seal_all",
     "seq_of",
     "sequence_of",
+    "sequences_of",
 ]
 
 MAX_EVENT_BYTES: Final = 16 * 1024
@@ -184,6 +185,12 @@ def sequence_of(incarnation: int, seq: int) -> str:
     return f"{str(incarnation).zfill(13)}-{str(seq).zfill(12)}"
 
 
+def sequences_of(incarnation: int, first: int, count: int) -> list[str]:
+    """The sequences of ``count`` events of a life from number ``first`` on."""
+    life = sequence_of(incarnation, 0)[:14]
+    return [life + str(seq).zfill(12) for seq in range(first, first + count)]
+
+
 def incarnation_of(sequence: str) -> int:
     """The incarnation in a sequence."""
     return int(sequence[:13])
@@ -231,13 +238,13 @@ def seal(draft: Draft, *, cluster: str, origin: str, incarnation: int, seq: int,
 
 
 def seal_all(
-    drafts: Iterable[Draft], *, cluster: str, origin: str, incarnation: int, seq: int, time: str
+    drafts: Sequence[Draft], *, cluster: str, origin: str, incarnation: int, seq: int, time: str
 ) -> list[Event]:
     """The same for drafts that follow each other; the first one gets the number ``seq``."""
-    source, life = f"/clusters/{cluster}/nodes/{origin}", sequence_of(incarnation, 0)[:14]
+    source, sequences = f"/clusters/{cluster}/nodes/{origin}", sequences_of(incarnation, seq, len(drafts))
     return [
-        _seal(draft, source, origin, life + str(number).zfill(12), time)
-        for number, draft in enumerate(drafts, start=seq)
+        _seal(draft, source, origin, sequence, time)
+        for draft, sequence in zip(drafts, sequences, strict=True)
     ]
 
 

@@ -23,6 +23,7 @@ from tocsin.core.event import (
     incarnation_of,
     seq_of,
     sequence_of,
+    sequences_of,
 )
 from tocsin.core.liveness import MAX_NAMES, Liveness
 from tocsin.core.lives import Life
@@ -122,11 +123,11 @@ class Intake:
 
     def _take_next(self, life: Life, events: Sequence[tuple[int, bytes]], now: float) -> None:
         """Takes in what follows at once on all that is known: as a rule every event comes this way."""
-        prefix = life.sequence(0)[:14]
         arrivals: list[Arrival] = []
+        sequences = sequences_of(life.incarnation, life.known + 1, len(events))
         try:
-            for seq, (age, body) in enumerate(events, start=life.known + 1):
-                arrivals.append(Arrival(_read(life, prefix + str(seq).zfill(12), body), now - age / 1e6))
+            for (age, body), sequence in zip(events, sequences, strict=True):
+                arrivals.append(Arrival(_read(life, sequence, body), now - age / 1e6))
         finally:  # of a message with an event that is none the events before it count
             life.follow(arrivals)
             life.prune(now - self._retain)  # in passing: all of a second's flood at once takes long
@@ -378,8 +379,6 @@ def _read(life: Life, sequence: str, body: bytes) -> Event:
     if len(body) > MAX_EVENT_BYTES:
         raise CodecError(f"an event of {len(body)} bytes")
     event = decode(body, sequence)
-    if event.node == event.origin == life.origin:
-        return event
     if event.origin != life.origin:
         raise CodecError("an event with another identity than its message says")
     if event.node != event.origin and event.kind not in ("node", "rail"):

@@ -112,6 +112,7 @@ class Forwarder:
             # history of a former life of this node may be told by a peer
             life = sequence_of(self.replica.incarnation, 0)[:14]
             self._pending += [arrival for arrival in own if arrival.event.sequence.startswith(life)]
+        if self._pending:
             self._send_soon()
 
     def _send_soon(self) -> None:
