@@ -310,6 +310,8 @@ def check_order(node: Node) -> None:
             if isinstance(entry, Arrival)
             else (entry.origin, entry.first, entry.last)
         )
+        if isinstance(entry, Loss) and entry.late and high <= last.get(name, ""):
+            continue
         assert low > last.get(name, ""), f"{node.name}: {name} {low} after {last.get(name)}"
         last[name] = high
 
@@ -334,6 +336,8 @@ class Reader:
         self.told: list[Event] = []
         #: Of each gap what ``seen`` was before and after it.
         self.gaps: list[tuple[str, dict[str, str], dict[str, str]]] = []
+        #: What ``seen`` was at each gap that did not say what is lost: anything before may be.
+        self.boundless: list[dict[str, str]] = []
 
         #: When an origin's new life began for this reader: what the serving node had of the old one. What
         #: comes of an old life after that is late: for the journal and a counter (DESIGN.md section 5).
@@ -361,6 +365,8 @@ class Reader:
             self.seen[origin] = max(sequence, self.seen.get(origin, ""))
         if isinstance(answer, Gap):
             self.gaps.append((answer.reason, before, dict(self.seen)))
+            if not answer.lost:
+                self.boundless.append(before)
         self._note_late(node, before)
         self.cursor = answer.cursor
 
@@ -393,11 +399,14 @@ class Reader:
                 continue  # a report that was no news at the node where this reader was then
             origin, sequence = event.origin, event.sequence
             known = (origin, sequence) in told or sequence <= self.start.get(origin, "")
-            excused = any(
-                a.get(origin, "") < sequence <= b.get(origin, "")
-                # An incarnation below one that was seen: a clock set back; the gap is told when that is over.
-                or sequence[:13] < a.get(origin, "")[:13] < b.get(origin, "")[:13]
-                for _, a, b in self.gaps
+            excused = (
+                any(
+                    a.get(origin, "") < sequence <= b.get(origin, "")
+                    # An incarnation below one that was seen: a clock set back; told when that is over.
+                    or sequence[:13] < a.get(origin, "")[:13] < b.get(origin, "")[:13]
+                    for _, a, b in self.gaps
+                )
+                or any(sequence[:13] < seen.get(origin, "")[:13] for seen in self.boundless)
             )
             late = any(
                 o == origin and old <= sequence[:13] < new and sequence not in here

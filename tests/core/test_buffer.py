@@ -536,3 +536,86 @@ def test_a_long_life_keeps_only_what_is_held() -> None:
 
     assert (len(buffer), len(buffer._entries)) == (100, 100)
     assert len(buffer._held["f"].entries) < 2100
+
+
+def late(*names: str) -> Buffer:
+    """A buffer in which a second life of ``a`` has begun when more of the first is told as lost: number 3."""
+    buffer = filled("a1", retain=100)
+    buffer.append(arrival("a", 1, life=LIFE + 1), 1, WALL)
+    assert buffer.mark(loss("a", 2, 5)._replace(late=True), 2, WALL) == 3
+    for second, name in enumerate(names, start=3):
+        buffer.append(arrival(name[0], int(name[1:]), life=LIFE + 1, born=second), second, WALL)
+    return buffer
+
+
+def test_a_loss_that_says_that_it_is_late_is_told_to_who_reads_here() -> None:
+    """A gap by itself that does not say of what: what is before its ``seen`` a reader takes for told."""
+    buffer = late("a2", "b1")
+
+    assert seqs(page(buffer.since(at(0))).entries) == ["a1", "a1"]
+    told = gap(buffer.since(at(2)))
+    assert (told.reason, told.lost, told.cursor) == ("replica", {}, at(3))
+    assert told.seen == {"a": s(1, LIFE + 1)}
+    assert seqs(page(buffer.since(at(3))).entries) == ["a2", "b1"]
+    assert seqs(page(buffer.since(at(2), interests=Interests.parse("service.*@b"))).entries) == ["b1"]
+    assert seqs(page(buffer.window()).entries) == ["a1", "a1"]
+
+
+def test_who_comes_from_elsewhere_is_told_that_something_was_late() -> None:
+    """It may have begun to read here after that, and its ``seen`` does not say whether it was told there."""
+    buffer = late("a2", "b1")
+    seen = {"a": s(1, LIFE + 1), "b": s(0)}
+
+    told = gap(buffer.resume("x.1:9", seen))
+    assert (told.reason, told.lost, told.cursor) == ("replica", {}, at(3))
+    assert seqs(page(buffer.since(told.cursor)).entries) == ["a2", "b1"]
+    assert seqs(page(buffer.resume("x", seen, interests=Interests.parse("service.*@b"))).entries) == ["b1"]
+    buffer.prune(102)
+    assert seqs(page(buffer.resume("x", seen)).entries) == ["a2", "b1"]
+
+
+def test_a_late_loss_before_a_hole_is_no_marker_out_of_order() -> None:
+    """Where nothing later has its number yet, it is a loss as any."""
+    buffer = filled("a1")
+    assert buffer.mark(loss("a", 2, 5)._replace(late=True), 2, WALL) == 2
+    assert gap(buffer.since(at(1))).lost == {"a": (s(2), s(5))}
+
+
+def test_a_late_loss_is_no_part_of_the_gap_beside_it() -> None:
+    """Each is told, the one with what is lost and the other without."""
+    buffer = filled("a1", "b1")
+    buffer.append(arrival("a", 1, life=LIFE + 1), 2, WALL)
+    buffer.mark(loss("b", 2, 3), 3, WALL)
+    buffer.mark(loss("a", 2, 5)._replace(late=True), 3, WALL)
+    buffer.mark(loss("b", 4, 4), 3, WALL)
+
+    told = [gap(buffer.since(at(number))) for number in (3, 4, 5)]
+    assert [({"b": (s(2), s(3))}, at(4)), ({}, at(5)), ({"b": (s(4), s(4))}, at(6))] == [
+        (each.lost, each.cursor) for each in told
+    ]
+
+
+def test_who_comes_when_a_late_loss_is_gone_is_told_that_anything_may_be_missing() -> None:
+    """That it was evicted does not say less than it did."""
+    buffer = late()
+    for seq in range(2, 5):
+        buffer.append(arrival("a", seq, life=LIFE + 1, born=150), 150, WALL)
+    buffer.prune(150)
+
+    assert buffer.first == 4
+    assert [gap(buffer.since(at(number))).lost for number in (1, 2)] == [{}, {}]
+    assert seqs(page(buffer.since(at(3))).entries) == ["a2", "a3", "a4"]
+
+
+def test_a_late_loss_stays_by_itself_when_its_neighbours_are_evicted() -> None:
+    """Their marker says what it did before."""
+    buffer = filled("b1", max_events=6)
+    for name, life in (("a1", 0), ("a2", 0), ("a1", 1)):
+        buffer.append(arrival("a", int(name[1:]), life=LIFE + life), 1, WALL)
+    buffer.mark(loss("a", 3, 5)._replace(late=True), 2, WALL)
+    for seq in range(2, 8):
+        buffer.append(arrival("a", seq, life=LIFE + 1), 3, WALL)
+
+    kept = [(e.number, e.reason, e.marker.late) for e in buffer._entries[buffer._head :] if e.marker]
+    assert [(4, "evicted", False), (5, "replica", True), (9, "evicted", False)] == kept
+    assert gap(buffer.since(at(5))).lost == {"a": (s(2, LIFE + 1), s(5, LIFE + 1))}

@@ -103,7 +103,7 @@ def test_of_an_origin_that_lived_before_a_loss_is_told_also_when_others_tell_of_
         entry = ms.Entry("n2", LIFE, 1, 1, previous)
         made.receive("n3", announce(0, name="n3", others=[entry]), made._awake_at)
         gate = made.origins["n2"].gate
-        found.append(gate is not None and gate.loss and gate.loss[1:])
+        found.append(gate is not None and gate.loss and gate.loss[1:3])
     whatever = (sequence_of(LIFE, 0), sequence_of(LIFE, 0))
     assert [None, whatever, (sequence_of(LIFE - 5, 0), sequence_of(LIFE - 5, 3)), whatever] == found
 
@@ -487,3 +487,94 @@ def test_a_flood_makes_room_for_itself() -> None:
     made.local([Arrival(event("n1", 3, life=made.incarnation), later)], later)
     assert [4] == list(made.origins["n2"].life.events)
     assert [3] == list(made.own.events)
+
+
+def left_behind(*seqs: int) -> Replica:
+    """One that has left the first life of n2 with these events, by which it was closed, for the second."""
+    made = replica()
+    meet(made)
+    now = made._awake_at
+    if seqs:
+        made.receive("n2", push(*seqs), now)
+    made.receive("n2", announce(0, life=LIFE + 2, previous=sequence_of(LIFE, len(seqs))), now)
+    for _ in range(130):
+        now += 0.05
+        made.receive("n2", announce(0, life=LIFE + 2), now)
+        made.tick(now)
+    assert LIFE + 2 == made.origins["n2"].current
+    return made
+
+
+def losses(effects: list[fx.Effect]) -> list[tuple[str, str, bool]]:
+    """What was told as lost, and whether that was late."""
+    return [e.loss[1:] for e in effects if isinstance(e, fx.Lose)]
+
+
+@pytest.mark.parametrize("had", [0, 2])
+def test_readers_are_told_when_who_holds_more_of_a_life_is_heard_after_it_was_left(had: int) -> None:
+    """Once, and only what had not been handed on; also of a life of which nothing had been heard here."""
+    made = left_behind(*range(1, had + 1))
+    now = made._awake_at
+
+    def say(life: int, last: int) -> list[tuple[str, str, bool]]:
+        others = [ms.Entry("n2", life, 1, last)]
+        return losses(made.receive("n3", announce(0, name="n3", others=others), now))
+
+    assert [] == say(LIFE, had)
+    assert [(sequence_of(LIFE, had + 1), sequence_of(LIFE, 5), True)] == say(LIFE, 5)
+    assert [] == say(LIFE, 5)
+    assert [(sequence_of(LIFE, 6), sequence_of(LIFE, 7), True)] == say(LIFE, 7)
+    assert [(sequence_of(LIFE + 1, 1), sequence_of(LIFE + 1, 3), True)] == say(LIFE + 1, 3)
+    assert [] == say(LIFE, 10**11)
+    assert [] == say(LIFE - 1, 9)  # older than all that was ever known here
+    assert 5 - had + 2 + 3 == made.counters["events_lost"]
+
+
+def test_events_that_come_after_their_life_was_left_are_told_as_lost() -> None:
+    """From their origin itself; the journal and a counter have them as well."""
+    made = left_behind(1)
+    done = made.receive("n2", push(2, 3), made._awake_at)
+    assert [2, 3] == [e.event.seq for e in done if isinstance(e, fx.Late)]
+    assert [(sequence_of(LIFE, 2), sequence_of(LIFE, 3), True)] == losses(done)
+
+
+def test_a_node_that_is_not_heard_has_its_former_life_told_late_too() -> None:
+    """Its announces have stopped; who tells of it was cut off."""
+    made = left_behind(1)
+    others = [ms.Entry("n2", LIFE, 1, 4)]
+    done = made.receive("n3", announce(0, name="n3", others=others), made._awake_at + 60.0)
+    assert [(sequence_of(LIFE, 2), sequence_of(LIFE, 4), True)] == losses(done)
+
+
+def test_a_node_that_says_less_of_its_former_life_than_is_held_here_is_told() -> None:
+    """It began again before it heard anybody who knew; some times only, as it may not take that up."""
+    made = left_behind(1, 2, 3)
+    now, answers = made._awake_at, []
+    for _ in range(20):
+        others = [ms.Entry("n2", LIFE, 1, 1), ms.Entry("n2", LIFE + 1, 1, 0)]
+        done = made.receive("n2", announce(0, life=LIFE + 2, others=others), now)
+        said = [decode(e.payload) for e in done if isinstance(e, fx.Send) and e.to == "n2"]
+        answers += [entry for each in said if isinstance(each, ms.Announce) for entry in each.others]
+    assert {("n2", LIFE, 3)} == {(e.origin, e.incarnation, e.last) for e in answers}
+    assert 5 < len(answers) < 12
+
+
+def test_a_node_that_is_told_more_of_its_last_life_tells_its_readers() -> None:
+    """Once; what is older than that life it does not remember, and that is no loss."""
+    made = Replica(
+        "n1", now=0.0, wall_ms=LIFE + 9, names=["n1", "n2"], stored_incarnation=LIFE, stored_last=7
+    )
+    for step in range(200):
+        made.receive("n2", announce(0), step * 0.05)
+        made.tick(step * 0.05)
+    assert made.ready
+
+    def say(life: int, last: int) -> list[tuple[str, str, bool]]:
+        others = [ms.Entry("n1", life, 1, last)]
+        return losses(made.receive("n2", announce(0, others=others), made._awake_at))
+
+    assert [] == say(LIFE, 7)
+    assert [] == say(LIFE - 5, 9)
+    assert [(sequence_of(LIFE, 8), sequence_of(LIFE, 9), True)] == say(LIFE, 9)
+    assert [] == say(LIFE, 9)
+    assert [(sequence_of(LIFE + 2, 1), sequence_of(LIFE + 2, 1), True)] == say(LIFE + 2, 1)

@@ -41,7 +41,7 @@ def test_a_later_life_that_others_know_of_is_followed_by_one_above_it() -> None:
     begun, lost, told = tell(made, later, 4, made._awake_at + 9.0)
     assert fx.Begin(made.incarnation, sequence_of(later, 4)) == begun
     assert isinstance(lost, fx.Lose)
-    assert (sequence_of(later, 1), sequence_of(made.incarnation, 1)) == lost.loss[1:]
+    assert (sequence_of(later, 1), sequence_of(made.incarnation, 1)) == lost.loss[1:3]
     assert isinstance(told, fx.Publish)
     assert "agent.renewed" == told.draft.type
     assert [] == tell(made, later, 4, made._awake_at + 9.0)

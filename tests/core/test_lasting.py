@@ -226,3 +226,22 @@ def test_a_base_is_a_marker_to_former_readers() -> None:
     answer = told(after, f"{OLD}:2")
     assert isinstance(answer, Gap)
     assert ("replica", {"a": (s(6), s(9))}) == (answer.reason, answer.lost)
+
+
+def test_a_late_marker_is_kept_and_restored() -> None:
+    """With what it changes for readers who come from elsewhere."""
+    buffer, kept = filled("a1")
+    buffer.append(arrival("a", 1, life=LIFE + 1), 1.0, WALL)
+    kept.clear()
+    assert 3 == buffer.mark(loss("a", 2, 5)._replace(late=True), 2.0, WALL)
+    buffer.append(arrival("a", 2, life=LIFE + 1), 2.0, WALL)
+    assert [Entry, Marks, Entry] == [type(each) for each in kept]
+
+    after = restored(buffer.snapshot())
+    assert [1, 2, 3, 4] == [entry.number for entry in after.snapshot().entries]
+    assert [False, False, True, False] == [entry.late for entry in after.snapshot().entries]
+    twice = LastingBuffer(NEW)
+    former = buffer.snapshot()
+    again = Entry(5, "a", s(2, LIFE + 1), s(2, LIFE + 1), 2.0, 2.0, WALL, marker=loss("a", 2, 5))
+    twice.restore(Snapshot(5, [*former.entries, again], former.marks), {}, 2.0)
+    assert 4 == len(twice)

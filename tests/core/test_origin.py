@@ -113,7 +113,16 @@ def test_former_lives_go_once_they_hold_nothing() -> None:
     origin.prune(1.0)
     assert [1, 2] == sorted(origin.lives)
     origin.prune(6.0)
-    assert [2] == sorted(origin.lives)
+    assert ([2], {1: 1}) == (sorted(origin.lives), origin.left)
+
+
+def test_where_a_life_ended_that_was_over_before_is_remembered_too() -> None:
+    """One that a file kept was never left here."""
+    origin = two_lives()
+    origin.life.take_back(arrival("n1", 4, life=1, born=5.0))
+    origin.current = 2
+    origin.prune(6.0)
+    assert {1: 4} == origin.left
 
 
 def test_the_board_is_true_where_nothing_is_waited_for() -> None:
@@ -127,3 +136,17 @@ def test_the_board_is_true_where_nothing_is_waited_for() -> None:
         made.fresh, made.doubtful, made.gate = fresh, doubtful, gate
         found.append(made.true_at)
     assert [(7, 0), None, None, None] == found
+
+
+def test_where_former_lives_were_left_is_remembered() -> None:
+    """Of the youngest; of one between them nothing was handed on; of older ones nothing is known."""
+    origin = Origin("n1", fresh=False)
+    for life in range(10, 60, 2):
+        origin.begin(life, 0.0)
+        if origin.next_life():
+            origin.move_on(0.0)
+        origin.life.reach(life)
+    assert 16 == len(origin.left)
+    found = [origin.left_at(life) for life in (24, 25, 26, 27, 28, 56, 57, 58, 59)]
+    assert [None, None, 26, 0, 28, 56, 0, None, None] == found
+    assert None is Origin("n2").left_at(1)

@@ -159,7 +159,7 @@ def test_what_only_its_origin_had_of_a_former_life_is_had_or_told_as_lost() -> N
     world.run(6)
 
     for name in ("n1", "n3"):
-        assert [("n2", *alone)] == [tuple(loss) for loss in world.nodes[name].losses()]
+        assert [("n2", *alone)] == [tuple(loss[:3]) for loss in world.nodes[name].losses()]
         assert first in services(world, name, "n2")
 
 

@@ -15,6 +15,8 @@ EVENT = event("a", 1)
 ENTRY = Entry(3, "a", EVENT.sequence, "", 5.0, 4.0, WALL, event=EVENT)
 LOSS = loss("b", 1, 2)
 MARKER = Entry(4, "b", LOSS.last, "", 6.0, 6.0, WALL, marker=LOSS, reason="replica")
+LATE = Entry(5, "b", event("b", 9).sequence, event("b", 9).sequence, 6.0, 6.0, WALL,
+             marker=LOSS._replace(late=True), reason="replica")  # fmt: skip
 MARKS = Marks("a", EVENT.sequence, "", False, 2, "", "")
 PARTS = [frame(HEADER), of_entry(MARKS), of_entry(ENTRY), of_entry(MARKER), frame(Closed(4))]
 WHOLE = b"".join(PARTS)
@@ -81,3 +83,10 @@ def test_records_of_the_wrong_kind_end_it() -> None:
     """A second header, a record that is no record, an event that is none."""
     for wrong in (frame(HEADER), frame(["?", 1]), frame(["E", 3, "", 0.0, 0.0, "", b"{}"])):  # type: ignore[arg-type]
         assert len(wrong) == read(PARTS[0] + wrong).torn
+
+
+def test_a_late_marker_is_read_as_it_was_written() -> None:
+    """It lies before the entry before it, by which it is known."""
+    (found,) = read(frame(HEADER) + of_entry(LATE)).held.entries
+    assert fields(LATE) == fields(found)
+    assert found.late

@@ -69,6 +69,8 @@ class Buffer(Retained):
             if held.gone > cursor.number and interests.concerns_origin(origin)
         }
         if lost:
+            if any(self._held[origin].late_gone > cursor.number for origin in lost):
+                lost = {}  # it began before what this reader has been told
             return Gap("evicted", lost, Cursor(self.id, behind), self.seen(behind))
         return self._answer(cursor.number, Ask(limit, interests, weigh))
 
@@ -122,6 +124,10 @@ class Buffer(Retained):
         behind = min((entry.number for entry in firsts if entry is not None), default=self.last + 1) - 1
         if lost:
             return Gap("evicted", lost, Cursor(self.id, behind), furthest(seen, self.seen(behind)))
+        late = [held.origin for held in self._held.values() if held.late_last > held.late_gone]
+        if any(map(interests.concerns_origin, late)):
+            # Whether this reader was told elsewhere of what was late here its ``seen`` does not say.
+            return Gap("replica", {}, Cursor(self.id, behind), furthest(seen, self.seen(behind)))
         return self._answer(behind, Ask(limit, interests, weigh, known=seen))
 
     def news(self, after: int, interests: Interests) -> bool:
@@ -180,16 +186,21 @@ class Buffer(Retained):
         return Page(tuple(picked), Cursor(self.id, behind), moved, more=behind < self.last)
 
     def _gap(self, index: int, ask: Ask) -> Gap:
-        """The gap of a marker and of those that follow it at once."""
+        """The gap of a marker and of those that follow it at once.
+
+        A late one is a gap by itself, without ``lost``: a reader takes what is before its ``seen`` for told.
+        """
         reason = self._entries[index].reason
         lost: dict[str, tuple[str, str]] = {}
         behind = 0
         for entry in self._entries[index:]:
-            if entry.event is not None:
+            if entry.event is not None or (entry.late and behind):
                 break
-            if entry.marker is not None and ask.tells(entry):
+            if entry.marker is not None and not entry.late and ask.tells(entry):
                 first = lost[entry.origin][0] if entry.origin in lost else ask.unseen(entry.marker)
                 lost[entry.origin] = first, entry.sequence
             behind = entry.number
+            if entry.late:
+                break
         seen = furthest(ask.known or {}, self.seen(behind))
         return Gap(reason, lost, Cursor(self.id, behind), seen)

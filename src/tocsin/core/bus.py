@@ -35,6 +35,8 @@ class Loss(NamedTuple):
     origin: str
     first: str
     last: str
+    #: It is of a former life that was left: later events have their numbers, and yet readers must be told.
+    late: bool = False
 
 
 class Bus:

@@ -54,6 +54,8 @@ class Held:
         #: The number and last sequence of the youngest entry that is not retained any more.
         self.gone = 0
         self.gone_to = ""
+        #: The numbers of the youngest late marker, and of the youngest one that is not retained any more.
+        self.late_last = self.late_gone = 0
         #: The first sequence that ever had a number here.
         self.begins = ""
         self._trail: deque[tuple[int, str]] = deque(maxlen=_TRAIL)
@@ -69,6 +71,8 @@ class Held:
         """Takes in the origin's next entries, at least one; returns the bytes of their events."""
         self.entries += entries
         self.seen = entries[-1].sequence
+        if entries[-1].late:
+            self.late_last = entries[-1].number
         self.begins = self.begins or (entries[0].marker.first if entries[0].marker else entries[0].sequence)
         events, size = _count(entries)
         self.events += events
@@ -134,6 +138,7 @@ class Held:
         last = gone[-1]
         self.low = max(self.low, last.sequence)
         self.gone, self.gone_to = last.number, last.sequence
+        self.late_gone = max((entry.number for entry in gone if entry.late), default=self.late_gone)
         self._remember(gone)
         self._compact()
         events, size = _count(gone)

@@ -94,7 +94,9 @@ class LastingBuffer(Buffer):
 
     def _take_back(self, entry: Entry, marks: Marks | None, now: float) -> None:
         held = self._of(entry.origin)
-        if entry.number <= self.last or entry.sequence <= held.seen:
+        if entry.number <= self.last or entry.sequence < held.seen:
+            return
+        if entry.sequence == held.seen and not entry.late:
             return
         if marks is not None and entry.number <= marks.gone:
             return  # it was past its time already when these marks were written
@@ -125,7 +127,7 @@ class LastingBuffer(Buffer):
     def mark(self, loss: Loss, now: float, recordedtime: str) -> int:
         """As in :class:`Buffer`; what gets no number is kept too."""
         number = super().mark(loss, now, recordedtime)
-        if not number:
+        if not number or loss.late:
             self._keep_marks(loss.origin)
         return number
 

@@ -24,6 +24,8 @@ CLOSE_AFTER: Final = 2.0
 _CLOSE_UNTOLD_AFTER: Final = 6.0
 #: Lives after the current one that are kept at a time: a bound on what somebody may make up.
 MAX_AHEAD: Final = 16
+#: Of how many former lives it is remembered where they were left.
+_MOST_LEFT: Final = 16
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class Origin:
     name: str
     lives: dict[int, Life] = field(default_factory=dict)
     current: int = 0
+    #: Former lives that were left here, the youngest ones: up to which number each was handed on or given up.
+    left: dict[int, int] = field(default_factory=dict)
     #: First contact: it is not known yet where what can be had of it begins.
     fresh: bool = True
     #: While joining: the others are asked what they hold of a former life, which is the current one now.
@@ -85,8 +89,24 @@ class Origin:
         following = self.next_life()
         assert following is not None
         self.life.closed = True
+        self.leave(self.current, self.life.accepted)
         self.current = following.incarnation
         self.superseded_at = now if self.next_life() else None
+
+    def leave(self, incarnation: int, last: int) -> None:
+        """Of this life nothing is handed on any more; up to this number all was, or was told as lost."""
+        self.left[incarnation] = last
+        if len(self.left) > _MOST_LEFT:
+            del self.left[min(self.left)]
+
+    def left_at(self, incarnation: int) -> int | None:
+        """Up to which number a former life was handed on here; None: not known, or it is no former one.
+
+        A life between two that were has not been handed on at all.
+        """
+        if min(self.left, default=incarnation) < incarnation < self.current:
+            return self.left.get(incarnation, 0)
+        return self.left.get(incarnation)
 
     def recall(self, incarnation: int, last: int, now: float) -> None:
         """Begins with a former life, if anybody holds something of it; it ended with number ``last``."""
@@ -158,3 +178,5 @@ class Origin:
             life.prune(born_before)
             if incarnation < self.current and not life.events:
                 del self.lives[incarnation]
+                if incarnation not in self.left:
+                    self.leave(incarnation, life.accepted)

@@ -26,7 +26,7 @@ class Entry(Struct, eq=False, gc=False):
 
     number: int
     origin: str
-    #: The event's sequence, or the last one that a marker stands for.
+    #: The event's sequence, or the last one that a marker stands for; of a late one that of the entry before.
     sequence: str
     #: The sequence of the same origin before this entry; empty if there was none.
     prev: str
@@ -40,6 +40,11 @@ class Entry(Struct, eq=False, gc=False):
     #: Why there is a marker: ``replica`` (it never came here) or ``evicted`` (it had to go).
     reason: str = ""
     brief: bytes = b""
+
+    @property
+    def late(self) -> bool:
+        """Whether it is the marker of a loss that lies before what its readers have been told already."""
+        return self.marker is not None and self.marker.late
 
 
 #: Stands in a list where a pruned entry was until the list is compacted: its event is not kept.
@@ -61,7 +66,8 @@ class Gap(Struct, frozen=True):
     """Events may have been missed: refresh, and go on from ``cursor``.
 
     ``reason``: ``evicted`` or ``replica`` (``lost`` says of which origins, from and to; the cursor is just
-    behind it); ``restarted``, ``foreign`` or ``future`` (the cursor is no position here; the new one is now).
+    behind it; empty: of what was before); ``restarted``, ``foreign`` or ``future`` (the cursor is no position
+    here; the new one is now).
     """
 
     reason: str

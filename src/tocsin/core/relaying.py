@@ -18,6 +18,8 @@ __all__ = ["HELPERS", "Relaying"]
 HELPERS: Final = 3
 #: Announces that nobody may have helped with yet, remembered at a time: a bound on memory.
 _REMEMBERED: Final = 4096
+#: How often a node is told what it does not take up: more of a former life of its own.
+_PATIENCE: Final = 8
 
 
 class Relaying:
@@ -67,6 +69,10 @@ class Relaying:
         if len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
         return self._chosen(name, origin, str(turn), others >> min(times, 32))
+
+    def heeded(self, name: str, origin: str) -> bool:
+        """Whether it may be of use to tell another what is known of an origin: not if it never says more."""
+        return self._told.get((name, origin), (None, 0))[1] < _PATIENCE
 
     def _chosen(self, name: str, origin: str, turn: str, others: int) -> bool:
         """One of about three by lot; the lot is drawn from the names, as the core has no dice."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from tocsin.core.bus import Arrival
-from tocsin.core.effects import Base, Effect, Late, Measured, Publish, Send
+from tocsin.core.bus import Arrival, Loss
+from tocsin.core.effects import Effect, Late, Lose, Measured, Publish, Send
 from tocsin.core.errors import CodecError
 from tocsin.core.event import decode, incarnation_of, seq_of, sequence_of
 from tocsin.core.joining import Joining
@@ -126,7 +126,7 @@ class Replica(Joining):
         self.liveness.heard(sender, message.incarnation, now)
         origin, life = self._life(message.origin, message.incarnation, now)
         if life is None:
-            self._late(message, now)
+            self._late(message)
             return
         self._take_burst(life, message.first, message.events, now)
         before = life.accepted
@@ -142,10 +142,25 @@ class Replica(Joining):
                 for part in self._repair.fills(life, before + 1, life.accepted, now):
                     self._out.append(Send(part, target))
 
-    def _late(self, message: Events, now: float) -> None:
+    def _late(self, message: Events) -> None:
         for _, body in message.events:
             self.counters["events_late"] += 1
             self._out.append(Late(decode(body)))
+        self._tell_late(message.origin, message.incarnation, message.first + len(message.events) - 1)
+
+    def _tell_late(self, name: str, incarnation: int, last: int) -> None:
+        """A life that was left here went on up to ``last``: too late to be numbered, but readers are told."""
+        origin = self.origins.get(name)
+        if origin is None or not self.ready or (left := origin.left_at(incarnation)) is None:
+            return
+        if last > left and Life(name, incarnation, left).plausible(last):
+            origin.leave(incarnation, last)
+            self.counters["events_lost"] += last - left
+            self._lose_late(name, incarnation, left, last)
+
+    def _lose_late(self, name: str, incarnation: int, left: int, last: int) -> None:
+        first, end = sequence_of(incarnation, left + 1), sequence_of(incarnation, last)
+        self._out.append(Lose(Loss(name, first, end, late=True)))
 
     def _on_announce(self, sender: str, message: Announce, now: float) -> None:
         if sender != message.name:
@@ -191,6 +206,8 @@ class Replica(Joining):
             _, life = self._life(origin.name, incarnation_of(previous), now)
             if life is not None and life.plausible(seq_of(previous)):
                 life.learn(seq_of(previous), now)
+        elif incarnation_of(previous) < origin.current:
+            self._tell_late(origin.name, incarnation_of(previous), seq_of(previous))
 
     def _help(self, sender: str, message: Announce | Hello, now: float) -> None:
         """Tells a node, it alone, what is known here of origins that it does not hear."""
@@ -205,7 +222,9 @@ class Replica(Joining):
             more = better(self.origins.get(name), lives)
             newest = max(lives.items(), default=(0, 0))
             turn, others = int(now / self.period), len(self._announced_at)
-            if more and name != sender and self._relaying.answers(sender, name, newest, others, turn):
+            if name == sender:  # of its former lives it may know less than is held here
+                more = [e for e in more if e.incarnation in lives and self._relaying.heeded(sender, name)]
+            if more and self._relaying.answers(sender, name, newest, others, turn):
                 told += more
         if told and self.incarnation:
             self._out.append(Send(self._announce(told, answer=True), sender))
@@ -219,10 +238,13 @@ class Replica(Joining):
             heard = self.liveness.age(entry.origin, now)[0]
             if entry.incarnation > heard:  # the sender knows of more, and may have no path to it
                 self._tell_of_later(entry.origin, (heard, 0), [entry], now)
+            self._tell_late(entry.origin, entry.incarnation, entry.last)
             return
         if entry.first > entry.last + 1 or self.liveness.buried(entry.origin, entry.incarnation):
             return
         origin, life = self._life(entry.origin, entry.incarnation, now)
+        if life is None:
+            self._tell_late(entry.origin, entry.incarnation, entry.last)
         if life is None or not life.plausible(max(entry.last, 1), entry.first - 1):
             return
         origin.holders[sender] = entry.incarnation
@@ -239,13 +261,24 @@ class Replica(Joining):
         """What others hold of this node's own lives; whether that is all there is to do about it."""
         if entry.incarnation >= MAX_INCARNATION:
             return True  # nothing could follow it: nobody has lived then
-        more = (entry.incarnation, entry.last) > self._told_of_me
         if (entry.incarnation, entry.last) >= self._told_of_me:
             self._told_of_me, self._end_told = (entry.incarnation, entry.last), True
-        if self.ready and more and entry.incarnation < self.incarnation:
-            # Too late to be numbered before this life; a reader who lacks it must be told.
-            self._out.append(Base(self.me, sequence_of(entry.incarnation, entry.last)))
+        if self.ready and entry.incarnation < self.incarnation:
+            self._learn_own_end(entry)
         return self.ready or entry.incarnation >= (self.incarnation or MAX_INCARNATION)
+
+    def _learn_own_end(self, entry: Entry) -> None:
+        """Others hold more of this node's last life than it knew: too late to be numbered before this one."""
+        mine = self.origins.setdefault(self.me, Origin(self.me))
+        life, end = mine.get(entry.incarnation), self.previous or sequence_of(0, 0)
+        left = max(
+            mine.left.get(entry.incarnation, 0),
+            seq_of(end) if incarnation_of(end) == entry.incarnation else 0,
+            life.accepted if life is not None else 0,
+        )
+        if entry.incarnation >= incarnation_of(end) and entry.last > left:
+            mine.leave(entry.incarnation, entry.last)
+            self._lose_late(self.me, entry.incarnation, left, entry.last)
 
     def _on_hello(self, sender: str, message: Hello, now: float) -> None:
         self._settled.discard(sender)

@@ -160,16 +160,18 @@ class Retained:
         """Numbers a marker in place of lost events.
 
         Returns 0 if later events of the origin have their numbers already: then who comes from another
-        node without them is still told, but nobody who reads here can be.
+        node without them is still told, but nobody who reads here is, unless the loss says that it is late.
         """
         held = self._of(loss.origin)
-        if loss.last <= held.seen:
+        late = loss.last <= held.seen
+        if late:
             held.give_up(loss.last)
-            return 0
+            if not loss.late:
+                return 0
         self._now = max(self._now, now)
         entry = Entry(
-            self.last + 1, loss.origin, loss.last, held.seen, self._now, now, recordedtime,
-            marker=loss, reason="replica",
+            self.last + 1, loss.origin, max(loss.last, held.seen), held.seen, self._now, now, recordedtime,
+            marker=loss._replace(late=late), reason="replica",
         )  # fmt: skip
         self._add(held, [entry])
         return entry.number
@@ -273,7 +275,8 @@ class Retained:
         last = gone[-1]
         here = held.after_number(last.number) - 1
         run = here + 1 - len(gone)
-        while run > held.head and held.entries[run - 1].marker is not None:
+        # A late marker stays by itself: what it stands for is not next to what is evicted.
+        while run > held.head and held.entries[run - 1].event is None and not held.entries[run - 1].late:
             run -= 1
         oldest = held.entries[run]
         first = oldest.marker.first if oldest.marker is not None else oldest.sequence

@@ -103,7 +103,7 @@ def of_entry(entry: Entry | Marks) -> bytes:
         )  # fmt: skip
         return frame(event)
     assert entry.marker is not None
-    origin, first, last = entry.marker
+    origin, first, last, _ = entry.marker
     marker = _Marker(
         entry.number, entry.prev, entry.at, entry.born, entry.recordedtime, origin, first, last, entry.reason
     )  # fmt: skip
@@ -164,8 +164,9 @@ def _entry(record: _Event | _Marker) -> Entry:
             record.number, event.origin, event.sequence, record.prev,
             record.at, record.born, record.recordedtime, event=event,
         )  # fmt: skip
-    loss = Loss(record.origin, record.first, record.last)
+    # Only a late one is not behind the entry before it.
+    loss = Loss(record.origin, record.first, record.last, late=record.last <= record.prev)
     return Entry(
-        record.number, record.origin, record.last, record.prev,
+        record.number, record.origin, max(record.last, record.prev), record.prev,
         record.at, record.born, record.recordedtime, marker=loss, reason=record.reason,
     )  # fmt: skip
