@@ -302,15 +302,23 @@ class FileWorld(World):
 
 
 def check_order(node: Node) -> None:
-    """V2, V3: per origin strictly ascending, so nothing twice and nothing out of order."""
+    """V2, V3: per origin strictly ascending, so nothing twice and nothing out of order.
+
+    V4: what is told as lost when its life was left is none of what had been handed on.
+    """
     last: dict[str, str] = {}
+    told: dict[str, set[str]] = {}
     for entry in node.entries:
         name, low, high = (
             (entry.event.origin, entry.event.sequence, entry.event.sequence)
             if isinstance(entry, Arrival)
             else (entry.origin, entry.first, entry.last)
         )
-        if isinstance(entry, Loss) and entry.late and high <= last.get(name, ""):
+        if isinstance(entry, Arrival):
+            told.setdefault(name, set()).add(low)
+        elif entry.late and high <= last.get(name, ""):
+            had = [sequence for sequence in told.get(name, ()) if low <= sequence <= high]
+            assert not had, f"{node.name}: told as lost, but had: {name} {had}"
             continue
         assert low > last.get(name, ""), f"{node.name}: {name} {low} after {last.get(name)}"
         last[name] = high
