@@ -239,3 +239,13 @@ def test_kinds_of_agents_are_refused(kind: str) -> None:
 def test_what_is_taken_from_publishers(draft: Draft) -> None:
     """Any kind but those of agents, about the node it was posted to."""
     check_published(draft, here="node1")
+
+
+def test_the_words_of_long_events_are_not_kept() -> None:
+    """Whoever sends them: they would stay in memory when the events have left it."""
+    event_module._words.clear()
+    for seq in range(3):
+        draft = Draft(type="a.b", subject=f"{seq}" * 2000)
+        body = seal(draft, cluster="c", origin="n1", incarnation=1, seq=seq, time="").body
+        assert f"{seq}" * 2000 == decode(body).subject
+    assert {} == event_module._words

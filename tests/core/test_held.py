@@ -7,7 +7,7 @@ import pytest
 from tests.core.made import LIFE, WALL, event, loss
 from tocsin.core.event import sequence_of
 from tocsin.core.held import Held
-from tocsin.core.page import Entry
+from tocsin.core.page import GONE, Entry
 
 
 def s(seq: int, life: int = LIFE) -> str:
@@ -157,3 +157,10 @@ def test_a_former_life_is_remembered_as_a_whole() -> None:
     held.forget(2, s(2))
 
     assert held.lost_after(1) == (s(1), s(2))
+
+
+def test_what_a_marker_took_the_place_of_at_the_old_end_is_let_go_of() -> None:
+    """The list is compacted later; until then it holds none of it."""
+    held = filled(4)
+    held.replace(0, 2, marker(30, 1, 3, "", reason="evicted"))
+    assert [GONE, GONE] == held.entries[: held.head]

@@ -156,3 +156,19 @@ def test_no_more_is_evicted_than_has_to_be() -> None:
     kept.extend([made("a", seq, LIFE, 0.0) for seq in (3, 4, 5, 6)], 0.0, WALL)
 
     assert (len(kept), kept.evicted, kept.first) == (3, 1, 3)
+
+
+def test_markers_that_come_to_the_front_make_room_before_more_is_evicted() -> None:
+    """What is past its time leaves first, and then they are not needed any more."""
+    buffer, names = Buffer("x", retain=RETAIN, max_events=20), "bcde"
+    for seq in range(1, 4):
+        buffer.append(made("a", seq, LIFE, 0.0), 0.0, WALL)
+    for first in (1, 5, 9):
+        for name in names:
+            buffer.extend([made(name, seq, LIFE, 0.1) for seq in range(first, first + 4)], 0.1, WALL)
+    markers = sum(entry.marker is not None for entry in buffer._entries[buffer._head :])
+    before = buffer.evicted
+    buffer.extend([made("b", seq, LIFE, 10.04) for seq in range(13, 18)], 10.04, WALL)
+
+    assert markers > 1
+    assert (len(buffer), buffer.evicted - before) == (20, 0)

@@ -169,6 +169,8 @@ _encoder = msgspec.json.Encoder()
 #: Words that events have in common, each to itself: sources, types, names, subjects.
 _words: Final[dict[str, str]] = {}
 _MOST_WORDS: Final = 10_000
+#: Bytes of an event whose words are shared: the words of longer ones would be kept for long, and are few.
+_MOST_SHARED: Final = 1024
 
 
 def _is_plain(type: str, data: Raw) -> bool:
@@ -301,11 +303,15 @@ def decode(body: bytes, sequence: str = "") -> Event:
     return _compact(event, sequence or event.sequence, body)
 
 
+def _as_it_is(word: str, _: str) -> str:
+    return word
+
+
 def _compact(event: Event, sequence: str, body: bytes) -> Event:
     """The same with its bytes, in a third of the memory: words that many events have are there once."""
     if len(_words) > _MOST_WORDS:
         _words.clear()
-    share, data = _words.setdefault, event.data
+    share, data = (_words.setdefault if len(body) <= _MOST_SHARED else _as_it_is), event.data
     source, type, origin, node = event.source, event.type, event.origin, event.node
     subject, severity = event.subject, event.severity
     return Event(

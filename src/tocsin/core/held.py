@@ -125,6 +125,7 @@ class Held:
         """Puts one marker in place of the entries from index ``run`` to ``here``."""
         self.entries[here] = marker
         if run == self.head:
+            self.entries[run:here] = [GONE] * (here - run)  # what is evicted must not stay in memory
             self.head = here  # a flood evicts from this end: no list is copied for each event
             self._compact()
         else:

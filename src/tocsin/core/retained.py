@@ -238,6 +238,7 @@ class Retained:
     def _keep_to_limits(self) -> None:
         # What is past its time goes first: nobody has to be told of that.
         self._let_go(self._now)
+        self._tidy()  # markers that came to the front make room, too
         while len(self) > self.max_events or self.bytes > self.max_bytes:
             if not self._relieve():
                 break
