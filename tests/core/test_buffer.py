@@ -595,6 +595,17 @@ def test_a_late_loss_is_no_part_of_the_gap_beside_it() -> None:
     ]
 
 
+def test_late_losses_that_follow_each_other_are_one_gap() -> None:
+    """After a gap a monitor waits for a second: each by itself would hold it up as long as there are many."""
+    buffer = late()
+    buffer.mark(loss("a", 6, 9)._replace(late=True), 3, WALL)
+    buffer.append(arrival("a", 2, life=LIFE + 1), 4, WALL)
+
+    told = gap(buffer.since(at(2)))
+    assert ({}, at(4)) == (told.lost, told.cursor)
+    assert seqs(page(buffer.since(told.cursor)).entries) == ["a2"]
+
+
 def test_who_comes_when_a_late_loss_is_gone_is_told_that_anything_may_be_missing() -> None:
     """That it was evicted does not say less than it did."""
     buffer = late()

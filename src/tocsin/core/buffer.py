@@ -188,19 +188,18 @@ class Buffer(Retained):
     def _gap(self, index: int, ask: Ask) -> Gap:
         """The gap of a marker and of those that follow it at once.
 
-        A late one is a gap by itself, without ``lost``: a reader takes what is before its ``seen`` for told.
+        Late ones are a gap by themselves, without ``lost``: what is before its ``seen`` a reader takes for
+        told.
         """
-        reason = self._entries[index].reason
+        reason, late = self._entries[index].reason, self._entries[index].late
         lost: dict[str, tuple[str, str]] = {}
         behind = 0
         for entry in self._entries[index:]:
-            if entry.event is not None or (entry.late and behind):
+            if entry.event is not None or entry.late != late:
                 break
-            if entry.marker is not None and not entry.late and ask.tells(entry):
+            if entry.marker is not None and not late and ask.tells(entry):
                 first = lost[entry.origin][0] if entry.origin in lost else ask.unseen(entry.marker)
                 lost[entry.origin] = first, entry.sequence
             behind = entry.number
-            if entry.late:
-                break
         seen = furthest(ask.known or {}, self.seen(behind))
         return Gap(reason, lost, Cursor(self.id, behind), seen)
