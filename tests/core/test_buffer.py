@@ -574,6 +574,18 @@ def test_who_comes_from_elsewhere_is_told_that_something_was_late() -> None:
     assert seqs(page(buffer.resume("x", seen)).entries) == ["a2", "b1"]
 
 
+def test_who_comes_from_elsewhere_by_a_late_loss_is_told_there_and_only_there() -> None:
+    """One loss is one gap."""
+    buffer = filled("a1", "b1")
+    buffer.append(arrival("a", 1, life=LIFE + 1), 2, WALL)
+    buffer.append(arrival("b", 2), 2, WALL)
+    buffer.mark(loss("a", 2, 5)._replace(late=True), 3, WALL)
+
+    before = page(buffer.resume("x", {"a": s(1, LIFE + 1), "b": s(1)}))
+    assert (seqs(before.entries), before.cursor) == (["b2"], at(4))
+    assert (gap(buffer.since(at(4))).lost, buffer.cursor) == ({}, at(5))
+
+
 def test_a_late_loss_before_a_hole_is_no_marker_out_of_order() -> None:
     """Where nothing later has its number yet, it is a loss as any."""
     buffer = filled("a1")
@@ -598,12 +610,45 @@ def test_a_late_loss_is_no_part_of_the_gap_beside_it() -> None:
 def test_late_losses_that_follow_each_other_are_one_gap() -> None:
     """After a gap a monitor waits for a second: each by itself would hold it up as long as there are many."""
     buffer = late()
-    buffer.mark(loss("a", 6, 9)._replace(late=True), 3, WALL)
+    buffer.append(arrival("b", 1), 3, WALL)
+    buffer.append(arrival("b", 1, life=LIFE + 1), 3, WALL)
+    for name in "bab":
+        buffer.mark(loss(name, 6, 9)._replace(late=True), 3, WALL)
     buffer.append(arrival("a", 2, life=LIFE + 1), 4, WALL)
 
-    told = gap(buffer.since(at(2)))
-    assert ({}, at(4)) == (told.lost, told.cursor)
+    told = gap(buffer.since(at(5)))
+    assert ({}, at(8)) == (told.lost, told.cursor)
     assert seqs(page(buffer.since(told.cursor)).entries) == ["a2"]
+    assert [gap(buffer.since(at(number))).cursor for number in (6, 7)] == [at(8), at(8)]
+
+
+def test_any_number_of_late_losses_takes_one_place() -> None:
+    """The last one tells of all: who sends them must not push out what others told."""
+    buffer = filled("b1", "a1", max_events=4)
+    buffer.append(arrival("a", 1, life=LIFE + 1), 1, WALL)
+    for seq in range(5000):
+        buffer.mark(loss("a", seq + 2, seq + 2)._replace(late=True), 2, WALL)
+    buffer.append(arrival("b", 2), 3, WALL)
+
+    assert (len(buffer), buffer.evicted, buffer.last) == (4, 1, 5004)
+    assert len(buffer._entries) < 4000
+    assert [gap(buffer.since(at(number))).cursor for number in (3, 4000)] == [at(5003), at(5003)]
+    (kept,) = [entry.marker for entry in buffer._entries if entry.late]
+    assert loss("a", 2, 5001)._replace(late=True) == kept
+
+
+def test_a_flood_behind_a_late_loss_is_evicted_as_a_whole() -> None:
+    """Its markers are joined, and no list is copied for each event."""
+    buffer = filled("b1", max_events=50)
+    buffer.append(arrival("a", 1), 1, WALL)
+    buffer.append(arrival("a", 1, life=LIFE + 1), 1, WALL)
+    buffer.mark(loss("a", 2, 5)._replace(late=True), 2, WALL)
+    buffer.extend([arrival("a", seq, life=LIFE + 1) for seq in range(2, 60)], 3, WALL)
+    held = buffer._held["a"]
+
+    assert len(held.oldest_events(10, by_count=True)) == 10
+    assert len(buffer) == 50
+    assert [entry.reason for entry in held.entries[held.head :][:3]] == ["evicted", "replica", "evicted"]
 
 
 def test_who_comes_when_a_late_loss_is_gone_is_told_that_anything_may_be_missing() -> None:

@@ -245,3 +245,17 @@ def test_a_late_marker_is_kept_and_restored() -> None:
     again = Entry(5, "a", s(2, LIFE + 1), s(2, LIFE + 1), 2.0, 2.0, WALL, marker=loss("a", 2, 5))
     twice.restore(Snapshot(5, [*former.entries, again], former.marks), {}, 2.0)
     assert 4 == len(twice)
+
+
+def test_that_a_late_marker_is_gone_is_known_after_a_restart() -> None:
+    """Who was before it is told that anything may be missing, as without a restart."""
+    buffer, _ = filled(retain=10.0)
+    buffer.append(arrival("a", 1, life=LIFE + 1), 0.0, WALL)
+    buffer.mark(loss("a", 2, 5)._replace(late=True), 1.0, WALL)
+    buffer.prune(30.0)
+
+    after = restored(buffer.snapshot(), 31.0, retain=10.0)
+    for each, id in ((buffer, OLD), (after, OLD)):
+        answer = told(each, f"{id}:1")
+        assert isinstance(answer, Gap)
+        assert {} == answer.lost

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from tests.core.made import LIFE, event
 from tocsin.core.event import Draft
+from tocsin.core.messages import Events, encode
 from tocsin.core.rails import Copies, RailWatch
 
 PEERS = ["b", "c", "d"]
@@ -172,3 +174,14 @@ def test_copies_that_are_awaited_are_bounded() -> None:
     assert (8192, 0) == (len(copies._first), len(alone._first))
     copies.came("rail2", "b", b"9999", 1.0)
     assert 1 == copies.counts["rail2"].duplicate
+
+
+def test_messages_of_a_node_with_a_long_name_are_told_apart() -> None:
+    """Their numbers stand behind the name."""
+    name, copies = "n" * 255, Copies(["rail1", "rail2"])
+    body = event(name, 1).body
+    sent = [encode(Events, name, LIFE, first, [(0, body)]) for first in (1000, 1001, 1002)]
+    for rail in ("rail1", "rail2"):
+        for payload in sent:
+            copies.came(rail, name, payload, 1.0)
+    assert 3 == copies.counts["rail2"].duplicate

@@ -539,3 +539,14 @@ async def test_a_node_that_stops_answers_first() -> None:
         assert (503, "1") == (answer.status_code, answer.headers["retry-after"])
         assert (await ask(node, f"?after={ID}:0&wait=20")).status_code == 503
         assert (await ask(node, f"?after={ID}:0")).status_code == 204
+
+
+async def test_a_late_loss_is_a_gap_that_does_not_say_of_what() -> None:
+    """What turns up of a former life of a node lies before what every reader has seen of it."""
+    node = Node()
+    node.happen("service.failed")
+    node.bus.lose(Loss("node1", sequence_of(1, 5), sequence_of(1, 7), late=True))
+
+    document = problem(await ask(node, f"?after={ID}:1"), 410, "gap")
+    assert (document["reason"], document["lost"], document["cursor"]) == ("replica", {}, f"{ID}:2")
+    assert (await ask(node, f"?after={ID}:2")).status_code in (200, 204)

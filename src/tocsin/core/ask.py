@@ -40,7 +40,10 @@ class Ask(Struct, frozen=True):
 
     def tells(self, entry: Entry) -> bool:
         """Whether the entry is a marker that is a gap to this reader."""
-        return entry.marker is not None and self.new(entry) and self.interests.concerns_origin(entry.origin)
+        if entry.marker is None or not self.interests.concerns_origin(entry.origin):
+            return False
+        # Of what is late ``known`` does not say whether the reader was told.
+        return entry.late or self.new(entry)
 
     def wants(self, entry: Entry) -> bool:
         """Whether the entry is an event that belongs in the answer."""

@@ -124,9 +124,8 @@ class Buffer(Retained):
         behind = min((entry.number for entry in firsts if entry is not None), default=self.last + 1) - 1
         if lost:
             return Gap("evicted", lost, Cursor(self.id, behind), furthest(seen, self.seen(behind)))
-        late = [held.origin for held in self._held.values() if held.late_last > held.late_gone]
-        if any(map(interests.concerns_origin, late)):
-            # Whether this reader was told elsewhere of what was late here its ``seen`` does not say.
+        late = [held.origin for held in self._held.values() if held.late_gone < held.late_last <= behind]
+        if any(map(interests.concerns_origin, late)):  # it would not come by that marker
             return Gap("replica", {}, Cursor(self.id, behind), furthest(seen, self.seen(behind)))
         return self._answer(behind, Ask(limit, interests, weigh, known=seen))
 

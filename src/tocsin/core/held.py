@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final
 
+from tocsin.core.bus import Loss
 from tocsin.core.event import incarnation_of, sequence_of
 from tocsin.core.page import GONE, Entry, following
 
@@ -101,7 +102,7 @@ class Held:
         index = self.head
         while self.entries[index].event is None:
             index += 1
-        markers = self.entries[self.head : index]
+        markers = self.entries[self.run_before(index) : index]
         if len(markers) > 1 or (markers and markers[0].reason == "replica"):
             return [self.entries[index]]
         found: list[Entry] = []
@@ -114,12 +115,31 @@ class Held:
             index += 1
         return found
 
+    def run_before(self, index: int) -> int:
+        """Where the markers begin that are joined with the marker of what is evicted from this index on.
+
+        A late one stays by itself: what it stands for is not next to that.
+        """
+        while (
+            index > self.head and self.entries[index - 1].event is None and not self.entries[index - 1].late
+        ):
+            index -= 1
+        return index
+
     def discount(self, entry: Entry) -> int:
         """The event of an entry is not retained any more; returns its bytes."""
         assert entry.event is not None
         self.events -= 1
         self.bytes -= len(entry.event.body)
         return len(entry.event.body)
+
+    def take_late(self) -> tuple[Entry, Loss] | None:
+        """Takes out the youngest entry if it is a late marker: one more is joined with it."""
+        entry = self.entries[-1] if self.head < len(self.entries) else None
+        if entry is None or entry.marker is None or not entry.late:
+            return None
+        del self.entries[-1]
+        return entry, entry.marker
 
     def replace(self, run: int, here: int, marker: Entry) -> None:
         """Puts one marker in place of the entries from index ``run`` to ``here``."""

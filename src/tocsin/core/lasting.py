@@ -34,6 +34,7 @@ class Marks(Struct, frozen=True, array_like=True, tag="M"):
     gone_to: str
     begins: str
     late: tuple[str, str] = ("", "")
+    late_gone: int = 0
 
 
 class Snapshot(Struct, frozen=True):
@@ -167,11 +168,13 @@ class LastingBuffer(Buffer):
 
 def _marks(held: Held) -> Marks:
     return Marks(
-        held.origin, held.seen, held.low, held.based, held.gone, held.gone_to, held.begins, held.late
-    )
+        held.origin, held.seen, held.low, held.based, held.gone, held.gone_to, held.begins, held.late,
+        held.late_gone,
+    )  # fmt: skip
 
 
 def _restore(held: Held, marks: Marks) -> None:
     """All but ``seen``: that grows with the entries. How far back numbers can be told apart is forgotten."""
     held.low, held.based, held.begins, held.late = marks.low, marks.based, marks.begins, marks.late
+    held.late_gone = marks.late_gone
     held.forget(marks.gone, marks.gone_to)

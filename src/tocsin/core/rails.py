@@ -34,8 +34,10 @@ FLAPPING_QUIET: Final = 30.0
 LATE: Final = 0.1
 #: Messages of which the copies are awaited: several seconds of a busy cluster.
 _MAX_COPIES: Final = 8192
-#: Bytes of either end of a message that it is known by.
-_ENDS: Final = 128
+#: Bytes of either end of a message that it is known by. The first are enough for the longest name of a node
+#: (255 bytes) and the numbers that follow it.
+_HEAD: Final = 320
+_TAIL: Final = 128
 #: Names that are remembered as heard: a bound on what invented names can cost.
 _MAX_HEARD: Final = 1000
 
@@ -166,7 +168,7 @@ class Copies:
         if len(self.counts) < 2:
             return
         # Both ends of a long message tell enough of it: whose it is, from which number on, and its news.
-        key = hash((sender, len(payload), payload[:_ENDS], payload[-_ENDS:]))
+        key = hash((sender, len(payload), payload[:_HEAD], payload[-_TAIL:]))
         first, rails = self._first.get(key, (now, frozenset()))
         if not rails or rail in rails:
             self._first.pop(key, None)

@@ -168,6 +168,9 @@ class Retained:
             held.give_up(loss.last)
             if not loss.late:
                 return 0
+            if (former := held.take_late()) is not None:
+                self._empty([former[0]])
+                loss = loss._replace(first=min(former[1].first, loss.first))
         self._now = max(self._now, now)
         entry = Entry(
             self.last + 1, loss.origin, max(loss.last, held.seen), held.seen, self._now, now, recordedtime,
@@ -275,10 +278,7 @@ class Retained:
         self.bytes -= sum(held.discount(entry) for entry in gone)
         last = gone[-1]
         here = held.after_number(last.number) - 1
-        run = here + 1 - len(gone)
-        # A late marker stays by itself: what it stands for is not next to what is evicted.
-        while run > held.head and held.entries[run - 1].event is None and not held.entries[run - 1].late:
-            run -= 1
+        run = held.run_before(here + 1 - len(gone))
         oldest = held.entries[run]
         first = oldest.marker.first if oldest.marker is not None else oldest.sequence
         marker = Entry(
