@@ -96,3 +96,10 @@ def test_rate_stacks_failures_at_the_foot_and_marks_them():
     assert bottoms["info"] < bottoms["failed"]
     assert 'path class="failed"' in svg
     assert re.findall(r">(\d+)</text>", svg) == ["0", "10", "20", "30"]
+
+
+def test_the_time_of_the_last_minute_is_in_the_picture():
+    """Its label is wider than its column."""
+    minutes = [Minute(f"2026-11-23T13:{n:02d}", 1, 0, 0) for n in range(1, 60)]
+    minutes.append(Minute("2026-11-23T14:00", 1, 0, 0))
+    assert '<text x="625" y="192" text-anchor="middle">14:00</text>' in charts.rate(minutes, "Events")

@@ -141,7 +141,8 @@ def rate(minutes: Sequence[Minute], label: str) -> Markup:
         if minute.start.endswith((":00", ":15", ":30", ":45")):
             parts.append(
                 Markup('<text x="{}" y="192" text-anchor="middle">{}</text>').format(
-                    _n(31 + (n + 0.5) * wide), minute.start[11:]
+                    _n(min(31 + (n + 0.5) * wide, 625)),
+                    minute.start[11:],  # the whole label is in the picture
                 )
             )
     return Markup('<svg class="rate" viewBox="0 0 640 196" role="img" aria-label="{}">{}</svg>').format(
