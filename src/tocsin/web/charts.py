@@ -136,13 +136,13 @@ def rate(minutes: Sequence[Minute], label: str) -> Markup:
     wide = 610 / max(len(minutes), 1)
     for n, minute in enumerate(minutes):
         parts += _column(minute, 31 + n * wide, wide - 1.6, 160 / top)
-    # The quarters are marked with times; the browser's clock face is the reader's, this is UTC.
+    # The quarters are marked with times; the browser's clock face is the reader's, this is UTC. At the right
+    # edge a time is wider than what is left: it moves in.
     for n, minute in enumerate(minutes):
         if minute.start.endswith((":00", ":15", ":30", ":45")):
             parts.append(
                 Markup('<text x="{}" y="192" text-anchor="middle">{}</text>').format(
-                    _n(min(31 + (n + 0.5) * wide, 625)),
-                    minute.start[11:],  # the whole label is in the picture
+                    _n(min(31 + (n + 0.5) * wide, 625)), minute.start[11:]
                 )
             )
     return Markup('<svg class="rate" viewBox="0 0 640 196" role="img" aria-label="{}">{}</svg>').format(
