@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from tocsin.core.buffer import Buffer
 from tocsin.core.bus import Arrival, Loss
 from tocsin.core.cursor import buffer_id
-from tocsin.core.event import Draft
+from tocsin.core.event import Draft, Event
 from tocsin.core.lasting import LastingBuffer
 from tocsin.core.recent import Recent
 from tocsin.core.replica import Replica
@@ -49,12 +49,15 @@ class Kept(NamedTuple):
     def _take(
         self, buffer: Buffer | None, arrivals: Sequence[Arrival], recent: Recent, now: float, wall: str
     ) -> None:
-        events = [arrival.event for arrival in arrivals]
-        if buffer is None:
-            recent.extend([(0, event) for event in events], wall)
-            return
-        numbers = buffer.extend(arrivals, now, wall)
-        recent.extend([pair for pair in zip(numbers, events, strict=True) if pair[0]], wall)
+        events: Sequence[Event] = [arrival.event for arrival in arrivals]
+        numbers: Sequence[int] = [0] * len(events)
+        if buffer is not None:
+            numbers = buffer.extend(arrivals, now, wall)
+            if 0 in numbers:  # a copy, which is no arrival
+                events = [event for number, event in zip(numbers, events, strict=True) if number]
+                numbers = [number for number in numbers if number]
+        if events:
+            recent.extend(numbers, events, wall)
 
     def mark(self, loss: Loss, now: float, wall: str) -> None:
         """Numbers a marker in place of lost events that would have been kept here."""

@@ -19,6 +19,21 @@ def handed_on(made: Life) -> list[int]:
     return [a.event.seq for a in made.ready()]
 
 
+def test_many_old_events_go_at_once_and_no_young_one() -> None:
+    """However many: those that are old, up to the first that is not, and never what is not accepted."""
+    made = Life("n1", LIFE, 0)
+    made.follow([arrival("n1", seq, born=float(seq)) for seq in range(1, 301)])
+    made.follow([arrival("n1", 301, born=0.0)])
+    assert 0 == made.prune(1000.0)
+    assert list(range(1, 302)) == handed_on(made)
+    for before, gone, first in ((1.0, 0, 1), (65.0, 64, 65), (193.5, 129, 194), (300.0, 106, 300)):
+        assert gone == made.prune(before)
+        assert first == made.first_held
+        assert list(range(first, 302)) == [seq for seq, _ in made.held(1, 400)]
+    assert made.size == sum(len(a.event.body) for _, a in made.held(1, 400))
+    assert (2, 0, 302) == (made.prune(301.0), made.size, made.first_held)
+
+
 def test_events_are_handed_on_in_order_once() -> None:
     """What is ahead of a hole waits; a copy is refused."""
     made = life(1, 3, 4)

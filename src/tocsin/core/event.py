@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import repeat
+from operator import attrgetter
+from sys import intern
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import UNSET, Raw, Struct, UnsetType, field
+from msgspec.structs import force_setattr
 
-from tocsin.core.errors import CodecError, EventError, EventTooLarge, ReservedKind
+from tocsin.core.errors import CodecError, EventTooLarge
 
 __all__ = [
     "KINDS_OF_AGENTS",
@@ -25,8 +29,8 @@ __all__ = [
     "Draft",
     "Event",
     "Payload",
-    "check_published",
     "decode",
+    "decode_all",
     "incarnation_of",
     "report",
     "seal",
@@ -42,6 +46,7 @@ STATUSES: Final = ("ok", "warning", "failed", "unknown", "gone")
 
 #: Kinds that publishers may not use at all: only agents know these things.
 KINDS_OF_AGENTS: Final = frozenset({"node", "rail", "agent"})
+_KINDS_ABOUT_OTHERS: Final = frozenset({"node", "rail"})
 #: Kinds of the catalogue: a publisher may use them only for the node it posts to.
 KINDS_OF_GENERATORS: Final = frozenset(
     {"service", "process", "adapter", "storage", "device", "cpu", "memory", "config", "log"}
@@ -54,12 +59,7 @@ _SEVERITY_OF_STATUS: Final = {
     "unknown": "notice",
     "gone": "notice",
 }
-_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+\Z")
-_NODE: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,253}[A-Za-z0-9])?\Z")
-# CloudEvents 1.0 section 3.1.1: control characters must not appear in strings.
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SEQUENCE: Final = re.compile(r"[0-9]{13}-[0-9]{12}\Z")
-_LIMITS: Final = {"type": 200, "subject": 1024, "id": 256, "source": 1024, "node": 255}
 
 
 class Payload(Struct, frozen=True):
@@ -90,8 +90,8 @@ class Draft(Struct, frozen=True, kw_only=True):
     extensions: dict[str, Any] = field(default_factory=dict)
 
 
-class Event(Struct, frozen=True, kw_only=True, gc=False):
-    """One CloudEvents 1.0 event with an identity in the cluster. See DESIGN.md section 4."""
+class _Said(Struct, frozen=True, gc=False):
+    """What the bytes of an event say: CloudEvents attributes, and those of DESIGN.md section 4."""
 
     id: str
     source: str
@@ -104,11 +104,68 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
     severity: str = "info"
     expirytime: str = ""
     data: Raw = Raw(b"null")
-    #: The event as JSON, exactly as its origin encoded it. The name cannot clash with an
-    #: extension: CloudEvents attribute names are lower-case letters and digits only.
-    body: bytes = field(name="_body", default=b"")
+
+
+class Event(Struct, frozen=True, eq=False, gc=False):
+    """One CloudEvents 1.0 event with an identity in the cluster. See DESIGN.md section 4.
+
+    Of most events of a flood nobody here ever asks more than these fields: the rest of what their bytes
+    say, which was read and found good when they came, is read again when it is asked for.
+    """
+
+    origin: str
+    sequence: str
+    id: str
+    severity: str
+    #: The event as JSON, exactly as its origin encoded it.
+    body: bytes
     #: It is known to change no resource and no node: what most events of a flood are.
-    plain: bool = field(name="_plain", default=False)
+    plain: bool
+    _said: _Said | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """The same bytes are the same event."""
+        return isinstance(other, Event) and self.body == other.body
+
+    def __hash__(self) -> int:
+        return hash(self.body)
+
+    def _read(self) -> _Said:
+        said = self._said
+        if said is None:
+            said = _shared(_events.decode(self.body))
+            force_setattr(self, "_said", said)
+        return said
+
+    @property
+    def type(self) -> str:
+        """What happened, e.g. ``service.failed``."""
+        return self._read().type
+
+    @property
+    def subject(self) -> str:
+        """Which resource it is about, among those of its kind and node."""
+        return self._read().subject
+
+    @property
+    def node(self) -> str:
+        """The node it is about."""
+        return self._read().node
+
+    @property
+    def source(self) -> str:
+        """Who published it, as a URI reference."""
+        return self._read().source
+
+    @property
+    def time(self) -> str:
+        """When it happened, by its origin's clock; RFC 3339 UTC."""
+        return self._read().time
+
+    @property
+    def expirytime(self) -> str:
+        """From when on what it says is not known to be true any more; empty: never."""
+        return self._read().expirytime
 
     @property
     def kind(self) -> str:
@@ -128,7 +185,7 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
     def payload(self) -> Payload:
         """The status, summary and attributes; empty where ``data`` is something of a publisher's own."""
         try:
-            return _payloads.decode(self.data)
+            return _payloads.decode(self._read().data)
         except _UNREADABLE:
             return Payload()
 
@@ -140,40 +197,36 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
         return None if payload.status is None else payload
 
 
-class _Sealed(
-    Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="specversion", tag="1.0"
-):
+class _Sealed(Struct, frozen=True, gc=False, tag_field="specversion", tag="1.0"):
     """An event's bytes, in this order; CloudEvents: an attribute that is present must not be empty."""
 
     id: str
     source: str
     type: str
-    subject: str = ""
+    subject: str | UnsetType
     time: str
     origin: str
     sequence: str
     node: str
     severity: str
-    expirytime: str = ""
+    expirytime: str | UnsetType
     data: Any
 
 
 #: All that msgspec raises for bytes that are not what they should be: text that is no UTF-8 and nesting
 #: without end are no DecodeError of its own.
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_events = msgspec.json.Decoder(Event)
+_events = msgspec.json.Decoder(_Said)
 _payloads = msgspec.json.Decoder(Payload)
 _statuses = msgspec.json.Decoder(_Status)
 _encoder = msgspec.json.Encoder()
 
-#: Words that events have in common, each to itself: sources, types, names, subjects.
-_words: Final[dict[str, str]] = {}
-_MOST_WORDS: Final = 10_000
-#: Bytes of an event whose words are shared: the words of longer ones would be kept for long, and are few.
-_MOST_SHARED: Final = 1024
+_type, _severity, _data = attrgetter("type"), attrgetter("severity"), attrgetter("data")
+_id, _sequence, _status = attrgetter("id"), attrgetter("sequence"), attrgetter("status")
+_origin, _node, _extensions = attrgetter("origin"), attrgetter("node"), attrgetter("extensions")
 
 
-def _is_plain(type: str, data: Raw) -> bool:
+def _is_plain(type: str, data: bytes | Raw) -> bool:
     if type.startswith("node"):
         return False
     try:
@@ -244,129 +297,99 @@ def seal_all(
 ) -> list[Event]:
     """The same for drafts that follow each other; the first one gets the number ``seq``."""
     source, sequences = f"/clusters/{cluster}/nodes/{origin}", sequences_of(incarnation, seq, len(drafts))
-    return [
-        _seal(draft, source, origin, sequence, time)
-        for draft, sequence in zip(drafts, sequences, strict=True)
-    ]
-
-
-def _seal(draft: Draft, source: str, origin: str, sequence: str, time: str) -> Event:
-    data = Raw(_encoder.encode(draft.data))
-    sealed = _Sealed(
-        id=draft.id or sequence,
-        source=draft.source or source,
-        type=draft.type,
-        subject=draft.subject,
-        time=draft.time or time,
-        origin=origin,
-        sequence=sequence,
-        node=draft.node or origin,
-        severity=draft.severity,
-        expirytime=draft.expirytime,
-        data=data,
+    data = list(map(_encoder.encode, map(_data, drafts)))
+    sealed = [
+        _Sealed(
+            draft.id or sequence, draft.source or source, draft.type, draft.subject or UNSET,
+            draft.time or time, origin, sequence, draft.node or origin, draft.severity,
+            draft.expirytime or UNSET, Raw(encoded),
+        )
+        for draft, sequence, encoded in zip(drafts, sequences, data, strict=True)
+    ]  # fmt: skip
+    bodies = list(map(_encoder.encode, sealed))
+    if max(map(len, bodies), default=0) > MAX_EVENT_BYTES or any(map(_extensions, drafts)):
+        return [_extended(*each) for each in zip(drafts, bodies, sequences, strict=True)]
+    plain = map(_is_plain, map(_type, drafts), data)
+    return list(
+        map(Event, repeat(origin), sequences, map(_id, sealed), map(_severity, drafts), bodies, plain)
     )
-    body = _encoder.encode(sealed)
+
+
+def _extended(draft: Draft, body: bytes, sequence: str) -> Event:
+    """With whatever a generator put among the extensions: what counts is what the others will read."""
     if draft.extensions:
         body = body[:-1] + b"," + _encoder.encode(draft.extensions)[1:]
     if len(body) > MAX_EVENT_BYTES:
         raise EventTooLarge(len(body), MAX_EVENT_BYTES)
-    if draft.extensions:  # whatever a generator put there: what counts is what the others will read
-        return decode(body, sequence)
-    return Event(
-        id=sealed.id,
-        source=sealed.source,
-        type=sealed.type,
-        origin=origin,
-        sequence=sequence,
-        node=sealed.node,
-        time=sealed.time,
-        subject=sealed.subject,
-        severity=sealed.severity,
-        expirytime=sealed.expirytime,
-        data=data,
-        body=body,
-        plain=_is_plain(sealed.type, data),
-    )
+    return decode(body, sequence)
 
 
-def decode(body: bytes, sequence: str = "") -> Event:
+def decode(body: bytes, sequence: str = "", origin: str = "") -> Event:
     """An event from its bytes, as they came from a rail or a file. Raises :exc:`CodecError`.
 
-    ``sequence`` is the one that it must have, if that is known.
+    ``sequence``, ``origin``: what it must have, if that is known. An origin speaks for its own node, and for
+    others only of the kinds ``node`` and ``rail``.
     """
     try:
-        event = _events.decode(body)
+        said = _events.decode(body)
     except _UNREADABLE as error:
         raise CodecError(f"not an event: {error}") from None
-    if event.sequence != sequence and (sequence or not _SEQUENCE.match(event.sequence)):
-        raise CodecError(f"not an event: sequence {event.sequence[:40]!r}")
-    return _compact(event, sequence or event.sequence, body)
-
-
-def _as_it_is(word: str, _: str) -> str:
-    return word
-
-
-def _compact(event: Event, sequence: str, body: bytes) -> Event:
-    """The same with its bytes, in a third of the memory: words that many events have are there once."""
-    if len(_words) > _MOST_WORDS:
-        _words.clear()
-    share, data = (_words.setdefault if len(body) <= _MOST_SHARED else _as_it_is), event.data
-    source, type, origin, node = event.source, event.type, event.origin, event.node
-    subject, severity = event.subject, event.severity
+    if said.sequence != sequence and (sequence or not _SEQUENCE.match(said.sequence)):
+        raise CodecError(f"not an event: sequence {said.sequence[:40]!r}")
+    if origin and (said.origin != origin or said.node != origin):
+        _check_speaker(said, origin)
+    if not sequence:
+        sequence = said.sequence
+    plain = _is_plain(said.type, said.data)
     return Event(
-        id=sequence if event.id == sequence else event.id,
-        source=share(source, source),
-        type=share(type, type),
-        origin=share(origin, origin),
-        sequence=sequence,
-        node=share(node, node),
-        time=event.time,
-        subject=share(subject, subject),
-        severity=share(severity, severity),
-        expirytime=event.expirytime,
-        data=data,
-        body=body,
-        plain=_is_plain(type, data),
+        origin or intern(said.origin),
+        sequence,
+        sequence if said.id == sequence else said.id,
+        intern(said.severity),
+        body,
+        plain,
+        None if plain else _shared(said),
     )
 
 
-def check_published(draft: Draft, *, here: str) -> None:
-    """Refuses what a publisher at node ``here`` may not publish. Raises :exc:`EventError`."""
-    for name, limit in _LIMITS.items():
-        value = getattr(draft, name)
-        if len(value) > limit:
-            raise EventError(f"has {len(value)} characters, at most {limit}", attribute=name)
-        if _CONTROL.search(value):
-            raise EventError("has a control character or half a surrogate pair", attribute=name)
-    if not _TYPE.match(draft.type):
-        raise EventError(
-            f"{draft.type[:80]!r} is not <kind>.<what> in lower case, e.g. 'backup.finished'",
-            attribute="type",
-        )
-    kind = draft.type.partition(".")[0]
-    if kind in KINDS_OF_AGENTS:
-        raise ReservedKind(kind)
-    if draft.node and not _NODE.match(draft.node):
-        raise EventError(f"{draft.node[:80]!r} is not the name of a node", attribute="node")
-    if draft.node not in ("", here):
-        # DESIGN.md section 4: whom it concerns is the origin, except for node.* and rail.*
-        raise EventError(f"is {draft.node!r}; a publisher here speaks for {here!r}", attribute="node")
-    if draft.severity not in SEVERITIES:
-        raise EventError(
-            f"is {draft.severity[:40]!r}, not one of {', '.join(SEVERITIES)}", attribute="severity"
-        )
-    if isinstance(draft.data, dict):
-        _check_data(draft.data)
+def decode_all(bodies: Sequence[bytes], sequences: Sequence[str], origin: str) -> list[Event]:
+    """The same for events of one origin that follow each other, at once if there is nothing special in any.
+
+    Empty if there is: then they are to be read one by one. Of a flood each step counts, so each is one call
+    for all of them.
+    """
+    try:
+        said = list(map(_events.decode, bodies))
+        plain = not any(map(_status, map(_statuses.decode, map(_data, said))))
+    except _UNREADABLE:
+        return []
+    identities = list(map(_sequence, said)) == sequences == list(map(_id, said))
+    speakers = {*map(_origin, said), *map(_node, said)} == {origin}
+    if not (plain and identities and speakers) or any(type[:4] == "node" for type in set(map(_type, said))):
+        return []
+    severities = map(intern, map(_severity, said))
+    return list(map(Event, repeat(origin), sequences, sequences, severities, bodies, repeat(True)))
 
 
-def _check_data(data: dict[str, Any]) -> None:
-    status = data.get("status")
-    if status is not None and status not in STATUSES:
-        raise EventError(
-            f"'status' is {str(status)[:40]!r}, not one of {', '.join(STATUSES)}", attribute="data"
-        )
-    if not isinstance(data.get("summary", ""), str):
-        raise EventError("'summary' is not text", attribute="data")
-    if not isinstance(data.get("attributes", {}), dict):
-        raise EventError("'attributes' is not an object", attribute="data")
+def _check_speaker(said: _Said, origin: str) -> None:
+    if said.origin != origin:
+        raise CodecError(f"an event of {said.origin[:80]!r}, not of {origin[:80]!r} as its message says")
+    if said.type.partition(".")[0] not in _KINDS_ABOUT_OTHERS:
+        raise CodecError(f"an event of {origin[:80]!r} about {said.node[:80]!r}")
+
+
+def _shared(said: _Said) -> _Said:
+    """The same in a third of the memory: words that many events have are there once, while any has them."""
+    return _Said(
+        said.id,
+        intern(said.source),
+        intern(said.type),
+        intern(said.origin),
+        said.sequence,
+        intern(said.node),
+        said.time,
+        intern(said.subject),
+        intern(said.severity),
+        said.expirytime,
+        said.data,
+    )

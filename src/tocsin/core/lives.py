@@ -20,7 +20,9 @@ MAX_INCARNATION: Final = 10**13 - 1
 MAX_SEQ: Final = 10**12 - 1
 #: A number further ahead than this is no hole but nonsense (or malice): quarantined and counted.
 MAX_JUMP: Final = 10_000_000
-_body = attrgetter("event.body")
+_body, _born = attrgetter("event.body"), attrgetter("born")
+#: So many old events go at a time: of a flood each step counts, so each is one call for all of them.
+_CHUNK: Final = 64
 
 
 class Life:
@@ -133,9 +135,7 @@ class Life:
 
     def ready(self) -> list[Arrival]:
         """Hands on what is next in order."""
-        most = min(self.known, self.accepted + len(self.events))
-        following: Iterator[Any] = map(self.events.get, range(self.accepted + 1, most + 1))
-        found = list(takewhile(truth, following))
+        found = self._following(self.accepted + 1, min(self.known, self.accepted + len(self.events)))
         self.accepted += len(found)
         return found
 
@@ -209,16 +209,23 @@ class Life:
 
     def _prune_run(self, born_before: float) -> bool:
         """The oldest events that follow each other go while they are old; whether all of them were."""
-        events, size, seq = self.events, 0, self.first_held
-        while (arrival := events.get(seq)) is not None and seq <= self.accepted:
-            if arrival.born >= born_before:
-                break
-            size += len(arrival.event.body)
-            del events[seq]
-            seq += 1
-        self.size -= size
-        self.first_held = seq
-        return arrival is None or seq > self.accepted
+        while True:
+            chunk = self._following(self.first_held, min(self.accepted, self.first_held + _CHUNK - 1))
+            if not chunk:
+                return True
+            old = len(chunk)
+            if max(map(_born, chunk)) >= born_before:  # as a rule the last chunk of those that are old
+                old = sum(1 for _ in takewhile(lambda arrival: arrival.born < born_before, chunk))
+            gone = range(self.first_held, self.first_held + old)
+            self.size -= sum(map(len, map(_body, map(self.events.pop, gone))))
+            self.first_held = gone.stop
+            if old < len(chunk):
+                return False
+
+    def _following(self, first: int, last: int) -> list[Arrival]:
+        """The events held here from one number on that follow each other, up to another."""
+        found: Iterator[Any] = map(self.events.get, range(first, last + 1))
+        return list(takewhile(truth, found))
 
     def shed(self, count: int) -> int:
         """Lets go of the oldest accepted events to bound memory; returns how many went."""

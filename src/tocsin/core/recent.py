@@ -8,8 +8,10 @@ RFC 3339 UTC text, so that a node with a wrong clock cannot paint the history of
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -28,6 +30,7 @@ MINUTES: Final = 60
 HISTORY: Final = 6 * 3600
 #: A node that changes all the time keeps so many changes; the oldest go first.
 _MAX_CHANGES: Final = 2000
+_plain, _severity = attrgetter("plain"), attrgetter("severity")
 _GRADE: Final = {"warning": 1, "error": 2, "critical": 2}
 
 
@@ -36,6 +39,14 @@ class Recorded(Struct, frozen=True, gc=False):
 
     number: int
     event: Event
+    recordedtime: str
+
+
+class _Burst(NamedTuple):
+    """Arrivals that came together: no object for each of them, as thousands come and go in a flood."""
+
+    numbers: Sequence[int]
+    events: Sequence[Event]
     recordedtime: str
 
 
@@ -61,7 +72,9 @@ class Recent:
     """What has arrived lately at this node, of all nodes."""
 
     def __init__(self) -> None:
-        self._items: deque[Recorded] = deque(maxlen=KEEP)
+        #: What came together, the oldest first; the first one may be needed in part only.
+        self._bursts: deque[_Burst] = deque()
+        self._length = 0
         self._minutes: dict[str, list[int]] = {}
         self._bad: dict[str, dict[tuple[str, str], str]] = {}
         self._changes: dict[str, deque[Change]] = {}
@@ -69,21 +82,25 @@ class Recent:
         self.total = 0
 
     def __len__(self) -> int:
-        return len(self._items)
+        return min(self._length, KEEP)
 
     def add(self, number: int, event: Event, recordedtime: str) -> None:
         """Takes in one arrival."""
-        self.extend([(number, event)], recordedtime)
+        self.extend((number,), (event,), recordedtime)
 
-    def extend(self, numbered: Sequence[tuple[int, Event]], recordedtime: str) -> None:
-        """Takes in arrivals that came together, each with its number."""
-        self.total += len(numbered)
-        self._items.extend([Recorded(number, event, recordedtime) for number, event in numbered[-KEEP:]])
-        self._count([event.severity for _, event in numbered], recordedtime)
-        for event in [event for _, event in numbered if not event.plain]:
-            payload = event.statement()
-            if payload is not None and payload.status is not None:
-                self._follow(event, payload.status, recordedtime)
+    def extend(self, numbers: Sequence[int], events: Sequence[Event], recordedtime: str) -> None:
+        """Takes in arrivals that came together, as many numbers as events."""
+        self.total += len(events)
+        self._bursts.append(_Burst(numbers, events, recordedtime))
+        self._length += len(events)
+        while self._length - len(self._bursts[0].events) >= KEEP:
+            self._length -= len(self._bursts.popleft().events)
+        self._count(list(map(_severity, events)), recordedtime)
+        if not all(map(_plain, events)):
+            for event in events:
+                payload = event.statement()
+                if payload is not None and payload.status is not None:
+                    self._follow(event, payload.status, recordedtime)
 
     def _count(self, severities: Sequence[str], recordedtime: str) -> None:
         minute = recordedtime[:16]
@@ -125,12 +142,17 @@ class Recent:
     ) -> list[Recorded]:
         """The arrivals of interest, newest first; all severities where none is given."""
         found: list[Recorded] = []
-        for item in reversed(self._items):
+        for number, event, recordedtime in islice(self._newest_first(), KEEP):
             if len(found) >= limit:
                 break
-            if (not severities or item.event.severity in severities) and interests.matches(item.event):
-                found.append(item)
+            if (not severities or event.severity in severities) and interests.matches(event):
+                found.append(Recorded(number, event, recordedtime))
         return found
+
+    def _newest_first(self) -> Iterator[tuple[int, Event, str]]:
+        for burst in reversed(self._bursts):
+            for number, event in zip(reversed(burst.numbers), reversed(burst.events), strict=True):
+                yield number, event, burst.recordedtime
 
     def per_minute(self, wall: str) -> list[Minute]:
         """The last :data:`MINUTES` minutes, oldest first; the one that ``wall`` is in is the last."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush, nlargest
-from itertools import groupby, takewhile
+from itertools import groupby, repeat, takewhile
 from operator import attrgetter, lt
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ _OVERDUE: Final = 0.05
 _number = attrgetter("number")
 _origin = attrgetter("event.origin")
 _sequence = attrgetter("event.sequence")
-_born = attrgetter("born")
+_born, _event = attrgetter("born"), attrgetter("event")
 
 
 def _follow(seen: str, sequences: Sequence[str]) -> bool:
@@ -137,10 +137,12 @@ class Retained:
         """Numbers events of one origin that follow each other."""
         numbers = range(self.last + 1, self.last + 1 + len(arrivals))
         now, origin, prevs = self._now, held.origin, [held.seen, *sequences[:-1]]
-        entries = [
-            Entry(number, origin, sequence, prev, now, arrival.born, recordedtime, arrival.event)
-            for number, sequence, prev, arrival in zip(numbers, sequences, prevs, arrivals, strict=True)
-        ]
+        entries = list(
+            map(
+                Entry, numbers, repeat(origin), sequences, prevs, repeat(now), map(_born, arrivals),
+                repeat(recordedtime), map(_event, arrivals),
+            )
+        )  # fmt: skip
         if now - min(map(_born, arrivals)) > self.retain:
             for entry in entries:
                 if now - entry.born > self.retain:

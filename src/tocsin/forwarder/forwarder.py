@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Final, Protocol
 
 from tocsin.core import effects as fx
@@ -20,6 +21,8 @@ from tocsin.core.replica import Replica
 from tocsin.forwarder.rail import Rail
 
 __all__ = ["TICK", "Forwarder", "Host"]
+
+_origin = attrgetter("event.origin")
 
 #: Seconds between two ticks of the replica: the grain of every delay in it.
 TICK: Final = 0.05
@@ -106,12 +109,11 @@ class Forwarder:
     def _on_bus(self, arrivals: Sequence[Arrival]) -> None:
         if self._loop is None:
             return
-        me = self.replica.me
-        own = [arrival for arrival in arrivals if arrival.event.origin == me]
-        if own:
+        if self.replica.me in map(_origin, arrivals):
             # history of a former life of this node may be told by a peer
-            life = sequence_of(self.replica.incarnation, 0)[:14]
-            self._pending += [arrival for arrival in own if arrival.event.sequence.startswith(life)]
+            me, life = self.replica.me, sequence_of(self.replica.incarnation, 0)[:14]
+            events = [(arrival, arrival.event) for arrival in arrivals]
+            self._pending += [a for a, event in events if event.sequence[:14] == life and event.origin == me]
         if self._pending:
             self._send_soon()
 

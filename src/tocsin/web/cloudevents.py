@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
+from tocsin.core.admission import check_published
 from tocsin.core.errors import EventError
-from tocsin.core.event import Draft, check_published
+from tocsin.core.event import Draft
 from tocsin.web.problems import Problem
 from tocsin.web.strict import loads
 
