@@ -127,7 +127,8 @@ class Intake:
         arrivals: list[Arrival] = []
         ages, bodies = zip(*events, strict=True)
         sequences = sequences_of(life.incarnation, life.known + 1, len(events))
-        births: Iterable[float] = [now - age / 1e6 for age in ages]
+        born_at = {age: now - age / 1e6 for age in set(ages)}  # most were published together
+        births: Iterable[float] = [born_at[age] for age in ages]
         if max(map(len, bodies)) <= MAX_EVENT_BYTES:
             arrivals = list(map(Arrival, decode_all(bodies, sequences, life.origin), births))
         try:
