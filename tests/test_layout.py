@@ -19,8 +19,8 @@ CORE = sorted(path for path in (SOURCE / "core").glob("*.py") if path.name != "_
 ALLOWED = {
     "__future__", "abc", "base64", "binascii", "bisect", "collections", "contextlib", "copy", "dataclasses",
     "datetime", "enum", "fnmatch", "functools", "hashlib", "heapq", "ipaddress", "itertools", "json", "math",
-    "msgspec", "operator", "re", "statistics", "string", "struct", "textwrap", "tocsin", "types", "typing",
-    "unicodedata", "zlib",
+    "msgspec", "operator", "re", "statistics", "string", "struct", "sys.intern", "textwrap", "tocsin",
+    "types", "typing", "unicodedata", "zlib",
 }  # fmt: skip
 
 
@@ -38,7 +38,9 @@ def _imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found.add((node.module or "").partition(".")[0])
+            module = (node.module or "").partition(".")[0]
+            # Of the interpreter's own module one function is nothing but values: the one that shares words.
+            found |= {f"sys.{alias.name}" for alias in node.names} if module == "sys" else {module}
     return found
 
 
