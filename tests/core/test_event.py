@@ -118,6 +118,20 @@ def test_an_event_is_its_bytes() -> None:
     assert one != one.body
 
 
+@pytest.mark.parametrize("depth", [100, 450, 800])
+def test_what_could_be_read_once_can_always_be_read(depth: int) -> None:
+    """Also nesting that can be read when the event comes, but not from where it is asked for."""
+    body = sealed(Draft(type="a.b", subject="x")).body
+    body = body.replace(b'"data":null', b'"data":' + b"[" * depth + b"]" * depth)
+    event = decode(body)
+
+    def deep(calls: int) -> str:
+        return deep(calls - 1) if calls else event.subject
+
+    assert "x" == deep(400)
+    assert Payload() == event.payload()
+
+
 class TestABurst:
     """Events that follow each other are read at once where there is nothing special in any of them."""
 

@@ -221,6 +221,9 @@ _payloads = msgspec.json.Decoder(Payload)
 _statuses = msgspec.json.Decoder(_Status)
 _encoder = msgspec.json.Encoder()
 
+#: Bytes of an event that is read again. Longer ones may be nested too deeply for that with a higher stack.
+_SHORT: Final = 1024
+
 _type, _severity, _data = attrgetter("type"), attrgetter("severity"), attrgetter("data")
 _id, _sequence, _status = attrgetter("id"), attrgetter("sequence"), attrgetter("status")
 _origin, _node, _extensions = attrgetter("origin"), attrgetter("node"), attrgetter("extensions")
@@ -307,7 +310,7 @@ def seal_all(
         for draft, sequence, encoded in zip(drafts, sequences, data, strict=True)
     ]  # fmt: skip
     bodies = list(map(_encoder.encode, sealed))
-    if max(map(len, bodies), default=0) > MAX_EVENT_BYTES or any(map(_extensions, drafts)):
+    if max(map(len, bodies), default=0) > _SHORT or any(map(_extensions, drafts)):
         return [_extended(*each) for each in zip(drafts, bodies, sequences, strict=True)]
     plain = map(_is_plain, map(_type, drafts), data)
     return list(
@@ -348,16 +351,17 @@ def decode(body: bytes, sequence: str = "", origin: str = "") -> Event:
         intern(said.severity),
         body,
         plain,
-        None if plain else _shared(said),
+        None if plain and len(body) <= _SHORT else _shared(said),
     )
 
 
 def decode_all(bodies: Sequence[bytes], sequences: Sequence[str], origin: str) -> list[Event]:
-    """The same for events of one origin that follow each other, at once if there is nothing special in any.
+    """The same for events of one origin that follow each other, if all are short and nothing special.
 
-    Empty if there is: then they are to be read one by one. Of a flood each step counts, so each is one call
-    for all of them.
+    Else empty: then they are to be read one by one. Of a flood each step counts: each is one call for all.
     """
+    if max(map(len, bodies)) > _SHORT:
+        return []
     try:
         said = list(map(_events.decode, bodies))
         plain = not any(map(_status, map(_statuses.decode, map(_data, said))))

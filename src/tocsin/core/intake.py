@@ -124,13 +124,11 @@ class Intake:
 
     def _take_next(self, life: Life, events: Sequence[tuple[int, bytes]], now: float) -> None:
         """Takes in what follows at once on all that is known: as a rule every event comes this way."""
-        arrivals: list[Arrival] = []
         ages, bodies = zip(*events, strict=True)
         sequences = sequences_of(life.incarnation, life.known + 1, len(events))
         born_at = {age: now - age / 1e6 for age in set(ages)}  # most were published together
         births: Iterable[float] = [born_at[age] for age in ages]
-        if max(map(len, bodies)) <= MAX_EVENT_BYTES:
-            arrivals = list(map(Arrival, decode_all(bodies, sequences, life.origin), births))
+        arrivals = list(map(Arrival, decode_all(bodies, sequences, life.origin), births))
         try:
             for body, sequence, born in () if arrivals else zip(bodies, sequences, births, strict=True):
                 arrivals.append(Arrival(_read(life, sequence, body), born))
