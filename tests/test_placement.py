@@ -10,6 +10,7 @@ import pytest
 from tests.core.made import LIFE, WALL, arrival, loss
 from tocsin.config import Config, load
 from tocsin.core.board import Board, Resource
+from tocsin.core.bus import Burst
 from tocsin.core.event import sequence_of
 from tocsin.core.recent import Recent
 from tocsin.kept import Kept, make_buffer
@@ -33,7 +34,7 @@ def configured(tmp_path: Path) -> Make:
 def numbered(kept: Kept) -> list[str]:
     """What got a number, as origin and number in its life."""
     recent = Recent()
-    kept.take([arrival("node1", 1), arrival("node2", 1)], recent, 0.0, WALL)
+    kept.take(Burst.of([arrival("node1", 1), arrival("node2", 1)]), recent, 0.0, WALL)
     kept.mark(loss("node2", 2, 3), 0.0, WALL)
     kept.mark(loss("node1", 2, 3), 0.0, WALL)
     assert ["node2", "node1"] == [each.event.origin for each in recent.matching()]

@@ -21,7 +21,7 @@ import uvloop
 
 from tocsin import __version__, logs
 from tocsin.core.board import Board
-from tocsin.core.bus import Arrival, Bus, Loss
+from tocsin.core.bus import Arrival, Burst, Bus, Loss
 from tocsin.core.errors import ConfigError, EventError, TocsinError
 from tocsin.core.event import Draft, Event, report
 from tocsin.core.measures import Measures
@@ -128,23 +128,23 @@ class Agent:
 
     # -- the bus ---------------------------------------------------------------------------
 
-    def _to_board(self, arrivals: Sequence[Arrival]) -> None:
-        for event, first_of_kind in self.board.fold_burst([arrival.event for arrival in arrivals]):
+    def _to_board(self, burst: Burst) -> None:
+        for event, first_of_kind in self.board.fold_burst(burst):
             if first_of_kind and event.origin == self.name:
                 self._brought.append(event.kind)
             if event.type == "node.forgotten":
                 self.measures.forget(event.node)
 
-    def _to_buffer(self, arrivals: Sequence[Arrival]) -> None:
-        self.kept.take(arrivals, self.recent, self.now(), self.wall())
+    def _to_buffer(self, burst: Burst) -> None:
+        self.kept.take(burst, self.recent, self.now(), self.wall())
 
     def _mark_in_buffer(self, loss: Loss) -> None:
         self.kept.mark(loss, self.now(), self.wall())
 
-    def _to_log(self, arrivals: Sequence[Arrival]) -> None:
+    def _to_log(self, burst: Burst) -> None:
         if not log.enabled("info"):
             return
-        for event in [arrival.event for arrival in arrivals]:
+        for event in burst.events:
             if event.origin == self.name and event.incarnation == self.publisher.incarnation:
                 log.info(event.type, subject=event.subject, severity=event.severity, sequence=event.sequence)
 
@@ -157,9 +157,11 @@ class Agent:
         """Publishes all drafts or none; returns their sequences. Raises EventTooLarge, NotReady."""
         if not self.publisher.open:
             raise NotReady(self.readiness())
+        if not drafts:
+            return []
         events = self.publisher.seal(drafts, self.wall())
         now = self.now()
-        self.bus.publish(*[Arrival(event, now) for event in events])
+        self.bus.publish(Burst.of([Arrival(event, now) for event in events], follow=True))
         brought, self._brought = self._brought, []
         for draft in kinds_added(self.name, brought):
             self._publish_local(draft)

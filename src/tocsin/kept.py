@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tocsin.core.buffer import Buffer
-from tocsin.core.bus import Arrival, Loss
+from tocsin.core.bus import Burst, Loss
 from tocsin.core.cursor import buffer_id
-from tocsin.core.event import Draft, Event
+from tocsin.core.event import Draft
 from tocsin.core.lasting import LastingBuffer
 from tocsin.core.recent import Recent
 from tocsin.core.replica import Replica
@@ -38,21 +38,20 @@ class Kept(NamedTuple):
         """The buffer, if it keeps the events of this origin."""
         return None if self.origins and origin not in self.origins else self.buffer
 
-    def take(self, arrivals: Sequence[Arrival], recent: Recent, now: float, wall: str) -> None:
+    def take(self, burst: Burst, recent: Recent, now: float, wall: str) -> None:
         """Numbers what is kept here; everything that arrives is among the recent events for people."""
         if not self.origins:
-            self._take(self.buffer, arrivals, recent, now, wall)
+            self._take(self.buffer, burst, recent, now, wall)
             return
-        for buffer, group in groupby(arrivals, key=lambda arrival: self.of(arrival.event.origin)):
-            self._take(buffer, list(group), recent, now, wall)
+        for buffer, group in groupby(burst.arrivals, key=lambda arrival: self.of(arrival.event.origin)):
+            self._take(buffer, Burst.of(list(group)), recent, now, wall)
 
-    def _take(
-        self, buffer: Buffer | None, arrivals: Sequence[Arrival], recent: Recent, now: float, wall: str
-    ) -> None:
-        events: Sequence[Event] = [arrival.event for arrival in arrivals]
+    @staticmethod
+    def _take(buffer: Buffer | None, burst: Burst, recent: Recent, now: float, wall: str) -> None:
+        events = burst.events
         numbers: Sequence[int] = [0] * len(events)
         if buffer is not None:
-            numbers = buffer.extend(arrivals, now, wall)
+            numbers = buffer.extend(burst, now, wall)
             if 0 in numbers:  # a copy, which is no arrival
                 events = [event for number, event in zip(numbers, events, strict=True) if number]
                 numbers = [number for number in numbers if number]
@@ -81,7 +80,7 @@ class Kept(NamedTuple):
             return
         arrivals = buffer.arrivals()
         replica.restore(arrivals, buffer.seen(), now)
-        app.recall(arrivals)
+        app.recall(arrival.event for arrival in arrivals)
         for entry in buffer.snapshot().entries:
             if entry.event is not None:
                 recent.add(entry.number, entry.event, entry.recordedtime)

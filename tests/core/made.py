@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
-from tocsin.core.bus import Arrival, Loss
+from tocsin.core.bus import Arrival, Burst, Loss
 from tocsin.core.event import Draft, Event, seal, sequence_of
-from tocsin.core.page import Entry
+from tocsin.core.page import Entry, following
 
-__all__ = ["LIFE", "WALL", "arrival", "event", "loss", "seqs"]
+__all__ = ["LIFE", "WALL", "arrival", "burst", "event", "loss", "seqs"]
 
 LIFE = 1_790_000_000_000
 WALL = "2026-11-23T12:00:00.000000Z"
@@ -26,6 +27,13 @@ def arrival(
 ) -> Arrival:
     """The same as it arrives, born at ``born``."""
     return Arrival(event(origin, seq, type, **more), born)
+
+
+def burst(arrivals: Sequence[Arrival]) -> Burst:
+    """Arrivals that come together; whether they follow each other is found out here."""
+    events = [arrival.event for arrival in arrivals]
+    follow = all((b.origin, b.sequence) == (a.origin, following(a.sequence)) for a, b in pairwise(events))
+    return Burst.of(arrivals, follow=follow)
 
 
 def loss(origin: str, first: int, last: int, *, life: int = LIFE) -> Loss:

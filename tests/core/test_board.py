@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tocsin.core.board import Board, Resource, worst
+from tocsin.core.bus import Arrival, Burst
 from tocsin.core.event import Event, report, seal, sequence_of
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -60,7 +61,7 @@ def test_a_burst_is_folded_as_one_event_after_another(said: tuple[str | None, ..
     ]
     for board in (together, singly):
         board.replace("node2", sequence_of(1, 2), [])
-    told = together.fold_burst(burst)
+    told = together.fold_burst(Burst.of([Arrival(each, 0.0) for each in burst]))
     alone = [(each, singly.fold(each)) for each in burst]
     assert told == alone
     for origin in ("node1", "node2"):
@@ -75,7 +76,7 @@ def test_a_flood_that_states_nothing_moves_the_stamps_on() -> None:
     flood = [
         event("backup.step", "a", None, seq=seq, origin=o) for seq in (1, 2, 3) for o in ("node1", "node2")
     ]
-    assert [] == board.fold_burst(flood)
+    assert [] == board.fold_burst(Burst.of([Arrival(each, 0.0) for each in flood]))
     assert (sequence_of(1, 3), sequence_of(1, 9)) == (board.stamp("node1"), board.stamp("node2"))
     assert {} == shown(board)
 

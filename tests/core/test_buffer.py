@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.made import LIFE, WALL, arrival, event, loss, seqs
+from tests.core.made import LIFE, WALL, arrival, burst, event, loss, seqs
 from tocsin.core.ask import MAX_ANSWER
 from tocsin.core.buffer import Buffer, Gap, Page
 from tocsin.core.bus import Arrival
@@ -643,7 +643,7 @@ def test_a_flood_behind_a_late_loss_is_evicted_as_a_whole() -> None:
     buffer.append(arrival("a", 1), 1, WALL)
     buffer.append(arrival("a", 1, life=LIFE + 1), 1, WALL)
     buffer.mark(loss("a", 2, 5)._replace(late=True), 2, WALL)
-    buffer.extend([arrival("a", seq, life=LIFE + 1) for seq in range(2, 60)], 3, WALL)
+    buffer.extend(burst([arrival("a", seq, life=LIFE + 1) for seq in range(2, 60)]), 3, WALL)
     held = buffer._held["a"]
 
     assert len(held.oldest_events(10, by_count=True)) == 10

@@ -22,8 +22,9 @@ def handed_on(made: Life) -> list[int]:
 def test_many_old_events_go_at_once_and_no_young_one() -> None:
     """However many: those that are old, up to the first that is not, and never what is not accepted."""
     made = Life("n1", LIFE, 0)
-    made.follow([arrival("n1", seq, born=float(seq)) for seq in range(1, 301)])
-    made.follow([arrival("n1", 301, born=0.0)])
+    arrivals = [arrival("n1", seq, born=float(seq) * (seq < 301)) for seq in range(1, 302)]
+    for some in (arrivals[:300], arrivals[300:]):
+        made.follow(some, sum(len(each.event.body) for each in some))
     assert 0 == made.prune(1000.0)
     assert list(range(1, 302)) == handed_on(made)
     for before, gone, first in ((1.0, 0, 1), (65.0, 64, 65), (193.5, 129, 194), (300.0, 106, 300)):

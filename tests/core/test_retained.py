@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.made import LIFE, arrival, loss
+from tests.core.made import burst as made_burst
 from tocsin.core.buffer import Buffer
 from tocsin.core.bus import Arrival
 from tocsin.core.event import sequence_of
@@ -53,7 +54,7 @@ def test_a_burst_is_numbered_as_one_event_after_another(arrivals: list[tuple[str
     now, numbered = 0.0, 0
     for origin, seq, life, begins in [*arrivals, ("a", 99, LIFE + 2, True)]:
         if begins:
-            numbers = together.extend(burst, now, WALL)
+            numbers = list(together.extend(made_burst(burst), now, WALL)) if burst else []
             assert numbers == [singly.append(each, now, WALL) for each in burst]
             numbered += sum(number > 0 for number in numbers)
             burst, now = [], now + 1.0
@@ -82,7 +83,7 @@ def test_in_a_burst_of_all_ages_only_the_old_ones_leave_early() -> None:
     buffer = Buffer("x", retain=RETAIN)
     ages = {2: 0.0, 3: 15.0, 4: 1.0}
     buffer.append(made("a", 1, LIFE, 0.0), 0.0, WALL)
-    buffer.extend([made("a", seq, LIFE, 0.0, age=age) for seq, age in ages.items()], 0.0, WALL)
+    buffer.extend(made_burst([made("a", seq, LIFE, 0.0, age=age) for seq, age in ages.items()]), 0.0, WALL)
     buffer.prune(2 * RETAIN - 15.0)
     assert [1, 2, 4] == [e.number for e in buffer._entries[buffer._head :] if e.event is not None]
 
@@ -95,7 +96,7 @@ def test_what_is_past_its_time_makes_room_before_anything_is_evicted() -> None:
     buffer.append(made("a", 5, LIFE, 12.5), 12.5, WALL)
     assert 0 == buffer.evicted
     assert [3, 4, 5] == [entry.number for entry in buffer._entries[buffer._head :]]
-    buffer.extend([made("a", seq, LIFE, 12.6) for seq in (6, 7)], 12.6, WALL)
+    buffer.extend(made_burst([made("a", seq, LIFE, 12.6) for seq in (6, 7)]), 12.6, WALL)
     assert 1 == buffer.evicted
     assert 4 == len(buffer)
 
@@ -119,7 +120,7 @@ def test_a_flood_is_evicted_as_one_event_after_another(
     for count in bursts:
         burst = [made("a", seq + n, LIFE, 0.0) for n in range(1, count + 1)]
         seq += count
-        numbers = together.extend(burst, 0.0, WALL)
+        numbers = list(together.extend(made_burst(burst), 0.0, WALL))
         assert numbers == [singly.append(each, 0.0, WALL) for each in burst]
         assert state(together) == state(singly)
         assert len(together) <= together.max_events
@@ -130,7 +131,7 @@ def test_what_is_kept_elsewhere_is_told_of_each_entry_in_order() -> None:
     """Of the marker for a hole before the event behind it."""
     buffer, kept = Buffer("x", retain=RETAIN), list[Entry]()
     buffer.keep = kept.append
-    buffer.extend([made("a", seq, LIFE, 0.0) for seq in (1, 2, 5)], 0.0, WALL)
+    buffer.extend(made_burst([made("a", seq, LIFE, 0.0) for seq in (1, 2, 5)]), 0.0, WALL)
     buffer.mark(loss("b", 1, 3), 0.0, WALL)
     assert [1, 2, 3, 4, 5] == [entry.number for entry in kept]
     assert [sequence_of(LIFE, seq) for seq in (1, 2, 4, 5)] == [e.sequence for e in kept if e.origin == "a"]
@@ -141,7 +142,9 @@ def test_many_entries_let_go_of_at_once_are_remembered_as_one_by_one() -> None:
     for first, count in ((1, 3), (200, 100), (300, 10), (10, 700)):
         at_once, singly = Buffer("x", retain=RETAIN), Buffer("x", retain=RETAIN)
         for buffer in (at_once, singly):
-            buffer.extend([made("a", seq, LIFE, 0.0) for seq in range(1, first + count + 1)], 0.0, WALL)
+            buffer.extend(
+                made_burst([made("a", seq, LIFE, 0.0) for seq in range(1, first + count + 1)]), 0.0, WALL
+            )
             buffer._pop(first)
         at_once._pop(count)
         for _ in range(count):
@@ -153,7 +156,7 @@ def test_no_more_is_evicted_than_has_to_be() -> None:
     """A marker at the old end leaves with the event behind it: two places are free, one event is lost."""
     kept = Buffer("x", max_events=3)
     kept.mark(loss("a", 1, 2), 0.0, WALL)
-    kept.extend([made("a", seq, LIFE, 0.0) for seq in (3, 4, 5, 6)], 0.0, WALL)
+    kept.extend(made_burst([made("a", seq, LIFE, 0.0) for seq in (3, 4, 5, 6)]), 0.0, WALL)
 
     assert (len(kept), kept.evicted, kept.first) == (3, 1, 3)
 
@@ -165,10 +168,12 @@ def test_markers_that_come_to_the_front_make_room_before_more_is_evicted() -> No
         buffer.append(made("a", seq, LIFE, 0.0), 0.0, WALL)
     for first in (1, 5, 9):
         for name in names:
-            buffer.extend([made(name, seq, LIFE, 0.1) for seq in range(first, first + 4)], 0.1, WALL)
+            buffer.extend(
+                made_burst([made(name, seq, LIFE, 0.1) for seq in range(first, first + 4)]), 0.1, WALL
+            )
     markers = sum(entry.marker is not None for entry in buffer._entries[buffer._head :])
     before = buffer.evicted
-    buffer.extend([made("b", seq, LIFE, 10.04) for seq in range(13, 18)], 10.04, WALL)
+    buffer.extend(made_burst([made("b", seq, LIFE, 10.04) for seq in range(13, 18)]), 10.04, WALL)
 
     assert markers > 1
     assert (len(buffer), buffer.evicted - before) == (20, 0)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tocsin.core.board import Board
 from tocsin.core.buffer import Buffer
-from tocsin.core.bus import Arrival, Bus
+from tocsin.core.bus import Arrival, Burst, Bus
 from tocsin.core.event import Draft, report, seal
 from tocsin.core.measures import Measures
 from tocsin.core.recent import Recent
@@ -95,7 +95,7 @@ class WebNode:
         self.board.fold(event)
         number = self.buffer.append(arrival, self.now(), at) if self.buffer is not None else 0
         self.recent.add(number, event, at)
-        self.bus.publish(arrival)
+        self.bus.publish(Burst.of([arrival]))
         return event.sequence
 
     def say(

@@ -12,7 +12,7 @@ import uvicorn
 
 from tocsin.core.board import Board
 from tocsin.core.buffer import Buffer
-from tocsin.core.bus import Arrival, Bus, Loss
+from tocsin.core.bus import Arrival, Burst, Bus, Loss
 from tocsin.core.event import Draft, report, seal
 from tocsin.core.measures import Measures
 from tocsin.core.recent import Recent
@@ -71,7 +71,7 @@ class Node:
         ]
         self.last += len(events)
         for event in events:
-            self.bus.publish(Arrival(event, self.now()))
+            self.bus.publish(Burst.of([Arrival(event, self.now())]))
         return [event.sequence for event in events]
 
     def readiness(self) -> str:

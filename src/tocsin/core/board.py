@@ -9,19 +9,18 @@ The kind ``node`` is the exception: observers report it, it is in no section, an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from tocsin.core.bus import Burst
 from tocsin.core.event import Event, Payload
 
 __all__ = ["Board", "Resource", "worst"]
 
-_plain, _origin, _sequence = attrgetter("plain"), attrgetter("origin"), attrgetter("sequence")
 _RANK = {"gone": 0, "ok": 1, "unknown": 2, "warning": 3, "failed": 4}
 _NODE_AWAY = {"down", "left", "unknown"}
 
@@ -85,15 +84,15 @@ class Board:
                 return self._fold_into(self._sections.setdefault(event.origin, {}), event, payload)
         return False
 
-    def fold_burst(self, events: Sequence[Event]) -> list[tuple[Event, bool]]:
+    def fold_burst(self, burst: Burst) -> list[tuple[Event, bool]]:
         """Takes in events that came together, those of an origin in order.
 
         Returns those that may have changed anything, and whether each brought the only resource of its kind.
         """
-        if not all(map(_plain, events)):
-            return [(event, self.fold(event)) for event in events]
-        for origin, sequence in dict(zip(map(_origin, events), map(_sequence, events), strict=True)).items():
-            self._stamps[origin] = max(sequence, self._stamps.get(origin, ""))
+        if not burst.plain:
+            return [(event, self.fold(event)) for event in burst.events]
+        for event in burst.events[-1:] if burst.follow else burst.events:
+            self._stamps[event.origin] = max(event.sequence, self._stamps.get(event.origin, ""))
         return []
 
     def _fold_node(self, event: Event) -> None:

@@ -39,7 +39,10 @@ class Send(NamedTuple):
 
 
 class Deliver(NamedTuple):
-    """Events of other nodes are next in order: publish them on the local bus."""
+    """Events are next in order, each the next one of one life: publish them on the local bus.
+
+    Where an event between two of them was no news here, they are two of these.
+    """
 
     arrivals: list[Arrival]
 

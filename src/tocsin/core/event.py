@@ -8,11 +8,11 @@ bytes (:attr:`Event.body`) are reused on the rails, in the log file and in the f
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import repeat
 from operator import attrgetter
 from sys import intern
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
@@ -59,6 +59,8 @@ _SEVERITY_OF_STATUS: Final = {
     "unknown": "notice",
     "gone": "notice",
 }
+#: How the sequences of a thousand events that follow each other end.
+_LAST_DIGITS: Final = [str(number).zfill(3) for number in range(1000)]
 _SEQUENCE: Final = re.compile(r"[0-9]{13}-[0-9]{12}\Z")
 
 
@@ -104,6 +106,25 @@ class _Said(Struct, frozen=True, gc=False):
     severity: str = "info"
     expirytime: str = ""
     data: Raw = Raw(b"null")
+
+
+class _Ordinary(Struct, frozen=True, gc=False):
+    """The same of most events of a flood: they have a known severity, and data in which a status may be.
+
+    What is read in one go is read, and found good, in half of the time.
+    """
+
+    id: str
+    source: str
+    type: str
+    origin: str
+    sequence: str
+    node: str
+    time: str
+    subject: str = ""
+    severity: Literal["info", "notice", "warning", "error", "critical"] = "info"
+    expirytime: str = ""
+    data: _Status = _Status()
 
 
 class Event(Struct, frozen=True, eq=False, gc=False):
@@ -217,6 +238,7 @@ class _Sealed(Struct, frozen=True, gc=False, tag_field="specversion", tag="1.0")
 #: without end are no DecodeError of its own.
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _events = msgspec.json.Decoder(_Said)
+_ordinary = msgspec.json.Decoder(_Ordinary)
 _payloads = msgspec.json.Decoder(Payload)
 _statuses = msgspec.json.Decoder(_Status)
 _encoder = msgspec.json.Encoder()
@@ -224,9 +246,10 @@ _encoder = msgspec.json.Encoder()
 #: Bytes of an event that is read again. Longer ones may be nested too deeply for that with a higher stack.
 _SHORT: Final = 1024
 
-_type, _severity, _data = attrgetter("type"), attrgetter("severity"), attrgetter("data")
-_id, _sequence, _status = attrgetter("id"), attrgetter("sequence"), attrgetter("status")
-_origin, _node, _extensions = attrgetter("origin"), attrgetter("node"), attrgetter("extensions")
+_type, _severity = attrgetter("type"), attrgetter("severity")
+_status, _status_in_data = attrgetter("status"), attrgetter("data.status")
+_id, _sequence, _extensions = attrgetter("id"), attrgetter("sequence"), attrgetter("extensions")
+_origin, _node, _data = attrgetter("origin"), attrgetter("node"), attrgetter("data")
 
 
 def _is_plain(type: str, data: bytes | Raw) -> bool:
@@ -238,6 +261,21 @@ def _is_plain(type: str, data: bytes | Raw) -> bool:
         return True
 
 
+def _are_plain(types: Iterable[str], data: Iterable[bytes]) -> Iterable[bool]:
+    """The same of many: as a rule all are, and then each step is one call for all of them."""
+    types, data = list(types), list(data)
+    try:
+        if not any(map(_status, map(_statuses.decode, data))) and not _any_of_nodes(types):
+            return repeat(True)
+    except _UNREADABLE:
+        pass
+    return map(_is_plain, types, data)
+
+
+def _any_of_nodes(types: Iterable[str]) -> bool:
+    return any(type.startswith("node") for type in set(types))
+
+
 def sequence_of(incarnation: int, seq: int) -> str:
     """The attribute ``sequence``: text order is number order (CloudEvents extension 'sequence')."""
     return f"{str(incarnation).zfill(13)}-{str(seq).zfill(12)}"
@@ -245,8 +283,12 @@ def sequence_of(incarnation: int, seq: int) -> str:
 
 def sequences_of(incarnation: int, first: int, count: int) -> list[str]:
     """The sequences of ``count`` events of a life from number ``first`` on."""
-    life = sequence_of(incarnation, 0)[:14]
-    return [life + str(seq).zfill(12) for seq in range(first, first + count)]
+    found: list[str] = []
+    while len(found) < count:
+        thousands, rest = divmod(first + len(found), 1000)
+        begin = f"{str(incarnation).zfill(13)}-{str(thousands).zfill(9)}"
+        found += map(begin.__add__, _LAST_DIGITS[rest : rest + count - len(found)])
+    return found
 
 
 def incarnation_of(sequence: str) -> int:
@@ -312,10 +354,8 @@ def seal_all(
     bodies = list(map(_encoder.encode, sealed))
     if max(map(len, bodies), default=0) > _SHORT or any(map(_extensions, drafts)):
         return [_extended(*each) for each in zip(drafts, bodies, sequences, strict=True)]
-    plain = map(_is_plain, map(_type, drafts), data)
-    return list(
-        map(Event, repeat(origin), sequences, map(_id, sealed), map(_severity, drafts), bodies, plain)
-    )
+    ids, plain = map(_id, sealed), _are_plain(map(_type, drafts), data)
+    return list(map(Event, repeat(origin), sequences, ids, map(_severity, drafts), bodies, plain))
 
 
 def _extended(draft: Draft, body: bytes, sequence: str) -> Event:
@@ -363,15 +403,15 @@ def decode_all(bodies: Sequence[bytes], sequences: Sequence[str], origin: str) -
     if max(map(len, bodies)) > _SHORT:
         return []
     try:
-        said = list(map(_events.decode, bodies))
-        plain = not any(map(_status, map(_statuses.decode, map(_data, said))))
+        said = list(map(_ordinary.decode, bodies))
     except _UNREADABLE:
         return []
     identities = list(map(_sequence, said)) == sequences == list(map(_id, said))
     speakers = {*map(_origin, said), *map(_node, said)} == {origin}
-    if not (plain and identities and speakers) or any(type[:4] == "node" for type in set(map(_type, said))):
+    plain = not any(map(_status_in_data, said)) and not _any_of_nodes(map(_type, said))
+    if not (identities and speakers and plain):
         return []
-    severities = map(intern, map(_severity, said))
+    severities = map(_severity, said)
     return list(map(Event, repeat(origin), sequences, sequences, severities, bodies, repeat(True)))
 
 

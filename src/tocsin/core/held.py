@@ -68,14 +68,17 @@ class Held:
         expected = int(self.seen[14:]) + 1 if sequence[:14] == self.seen[:14] else 1
         return sequence_of(incarnation_of(sequence), expected) if seq > expected else ""
 
-    def extend(self, entries: Sequence[Entry]) -> int:
-        """Takes in the origin's next entries, at least one; returns the bytes of their events."""
+    def extend(self, entries: Sequence[Entry], size: int | None = None) -> int:
+        """Takes in the origin's next entries, at least one; returns the bytes of their events.
+
+        ``size``: these bytes, where they are known already: then no entry is a marker.
+        """
         self.entries += entries
         self.seen = entries[-1].sequence
         if entries[-1].late:
             self.late_last = entries[-1].number
         self.begins = self.begins or (entries[0].marker.first if entries[0].marker else entries[0].sequence)
-        events, size = _count(entries)
+        events, size = _count(entries) if size is None else (len(entries), size)
         self.events += events
         self.bytes += size
         return size
@@ -159,7 +162,8 @@ class Held:
         last = gone[-1]
         self.low = max(self.low, last.sequence)
         self.gone, self.gone_to = last.number, last.sequence
-        self.late_gone = max((entry.number for entry in gone if entry.late), default=self.late_gone)
+        if self.late_last > self.late_gone:
+            self.late_gone = max((entry.number for entry in gone if entry.late), default=self.late_gone)
         self._remember(gone)
         self._compact()
         events, size = _count(gone)
@@ -173,7 +177,8 @@ class Held:
             known = self._trail[too_many - 1][0] if too_many <= len(self._trail) else 0
             self._forgotten = known or gone[too_many - len(self._trail) - 1].number
         young = gone[-_TRAIL:]
-        self._trail.extend((e.number, e.marker.first if e.marker else e.sequence) for e in young)
+        firsts = (entry.marker.first if entry.marker else entry.sequence for entry in young)
+        self._trail.extend(zip(map(_number, young), firsts, strict=True))
 
     def _compact(self) -> None:
         if self.head > _SPARE and self.head * 2 > len(self.entries):

@@ -133,8 +133,8 @@ class Intake:
             for body, sequence, born in () if arrivals else zip(bodies, sequences, births, strict=True):
                 arrivals.append(Arrival(_read(life, sequence, body), born))
         finally:  # of a message with an event that is none the events before it count
-            life.follow(arrivals)
-            life.prune(now - self._retain)  # in passing: all of a second's flood at once takes long
+            life.follow(arrivals, sum(map(len, bodies[: len(arrivals)])))
+            life.prune_in_passing(now - self._retain)  # all of a second's flood at once takes long
 
     # -- what outlived the agent -----------------------------------------------------------
 

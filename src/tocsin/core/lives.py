@@ -22,7 +22,9 @@ MAX_SEQ: Final = 10**12 - 1
 MAX_JUMP: Final = 10_000_000
 _body, _born = attrgetter("event.body"), attrgetter("born")
 #: So many old events go at a time: of a flood each step counts, so each is one call for all of them.
-_CHUNK: Final = 64
+_CHUNK: Final = 256
+#: In passing, nothing is let go of that is not so many seconds too old.
+_OVERDUE: Final = 0.01
 
 
 class Life:
@@ -88,15 +90,15 @@ class Life:
     def publish(self, arrivals: Sequence[Arrival]) -> int:
         """Takes in the next events of this node itself, handed on already; returns the first number."""
         first = self.known + 1
-        self.follow(arrivals)
+        self.follow(arrivals, sum(map(len, map(_body, arrivals))))
         self.accepted = self.known
         return first
 
-    def follow(self, arrivals: Sequence[Arrival]) -> None:
-        """Takes in what follows at once on all that is known, where nothing is missing."""
+    def follow(self, arrivals: Sequence[Arrival], size: int) -> None:
+        """Takes in what follows at once on all that is known, where nothing is missing; ``size`` in bytes."""
         first, self.known = self.known + 1, self.known + len(arrivals)
         self.events.update(zip(range(first, self.known + 1), arrivals, strict=True))
-        self.size += sum(map(len, map(_body, arrivals)))
+        self.size += size
 
     def has(self, seq: int) -> bool:
         """Whether the event needs no decoding: it is known or was given up."""
@@ -196,6 +198,12 @@ class Life:
             arrival = self.events.get(seq)
             if arrival is not None:
                 yield seq, arrival
+
+    def prune_in_passing(self, born_before: float) -> None:
+        """The same, where it is worth a look: at each burst of a flood that would cost more than it frees."""
+        oldest = self.events.get(self.first_held)
+        if oldest is None or oldest.born < born_before - _OVERDUE:
+            self.prune(born_before)
 
     def prune(self, born_before: float) -> int:
         """Lets go of accepted events that are old; returns how many."""

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
-from tocsin.core.bus import Arrival
+from tocsin.core.event import Event
 
 __all__ = ["MAX_REMEMBERED", "Remembered"]
 
@@ -24,9 +24,8 @@ class Remembered:
         """How many pairs are remembered."""
         return len(self._firsts)
 
-    def learn(self, arrivals: Iterable[Arrival]) -> None:
+    def learn(self, events: Iterable[Event]) -> None:
         """Takes in what arrives on the bus; an event whose id is its sequence is a generator's."""
-        events = [arrival.event for arrival in arrivals]
         for event in [event for event in events if event.id != event.sequence]:
             pair = (event.source, event.id)
             self._firsts.setdefault(pair, event.sequence)

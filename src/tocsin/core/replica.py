@@ -65,7 +65,7 @@ class Replica(Joining):
         """Events of this node have been published: push them on every rail, in as few messages as may be."""
         self._out = []
         first = self.own.publish(arrivals)
-        self.own.prune(now - self._retain)
+        self.own.prune_in_passing(now - self._retain)
         for event in [arrival.event for arrival in arrivals if not arrival.event.plain]:
             self._judge(event, now)
         if not self._alone and not self.clashed:

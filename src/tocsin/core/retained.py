@@ -13,10 +13,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush, nlargest
 from itertools import groupby, repeat, takewhile
-from operator import attrgetter, lt
+from operator import attrgetter
 from typing import Any, Final
 
-from tocsin.core.bus import Arrival, Loss
+from tocsin.core.bus import Arrival, Burst, Loss
 from tocsin.core.held import Held
 from tocsin.core.page import GONE, Entry, preceding
 
@@ -26,19 +26,12 @@ _SPARE: Final = 1024
 #: What is so many seconds past its time leaves when others come: all of a flood at once takes too long.
 _OVERDUE: Final = 0.05
 _number = attrgetter("number")
-_origin = attrgetter("event.origin")
-_sequence = attrgetter("event.sequence")
-_born, _event = attrgetter("born"), attrgetter("event")
+_sequence, _born = attrgetter("sequence"), attrgetter("born")
 
 
-def _follow(seen: str, sequences: Sequence[str]) -> bool:
-    """Whether these are the next of an origin seen up to there: nothing is missing, none is a copy."""
-    first, last = sequences[0], sequences[-1]
-    return (
-        seen[:14] == first[:14] == last[:14]
-        and int(seen[14:]) + 1 == int(first[14:]) == int(last[14:]) + 1 - len(sequences)
-        and all(map(lt, sequences, sequences[1:]))
-    )
+def _next(seen: str, sequence: str) -> bool:
+    """Whether this is the next event of an origin that was seen up to there."""
+    return seen[:14] == sequence[:14] and int(seen[14:]) + 1 == int(sequence[14:])
 
 
 class Retained:
@@ -100,9 +93,9 @@ class Retained:
 
     def append(self, arrival: Arrival, now: float, recordedtime: str) -> int:
         """Numbers one event, as :meth:`extend` does."""
-        return self.extend((arrival,), now, recordedtime)[0]
+        return self.extend(Burst.of((arrival,)), now, recordedtime)[0]
 
-    def extend(self, arrivals: Sequence[Arrival], now: float, recordedtime: str) -> list[int]:
+    def extend(self, burst: Burst, now: float, recordedtime: str) -> Sequence[int]:
         """Numbers events that came together; 0 for one that is not newer than what its origin had numbered.
 
         If events of the same life are missing before one, a marker goes first: a hole is never silent.
@@ -112,48 +105,48 @@ class Retained:
         if self._head < len(self._entries) and self._entries[self._head].at + self.retain < now - _OVERDUE:
             self._let_go(self._now)
             self._tidy()
-        numbers: list[int] = []
-        for origin, group in groupby(arrivals, key=_origin):
-            held, together = self._of(origin), list(group)
-            sequences = list(map(_sequence, together))
-            if _follow(held.seen, sequences):
-                numbers += self._number(held, together, sequences, recordedtime)
-                continue
-            for arrival, sequence in zip(together, sequences, strict=True):
-                if sequence <= held.seen:
-                    self.refused += 1
-                    numbers.append(0)
-                    continue
-                if missing := held.hole_before(sequence):
-                    self.mark(Loss(origin, missing, preceding(sequence)), now, recordedtime)
-                numbers += self._number(held, [arrival], [sequence], recordedtime)
+        held = self._of(burst.events[0].origin)
+        numbers: Sequence[int]
+        if burst.follow and _next(held.seen, burst.events[0].sequence):
+            numbers = self._number(held, burst, recordedtime)
+        else:
+            numbers = [self._number_one(arrival, now, recordedtime) for arrival in burst.arrivals]
         if len(self) > self.max_events or self.bytes > self.max_bytes:
             self._keep_to_limits()
         return numbers
 
-    def _number(
-        self, held: Held, arrivals: Sequence[Arrival], sequences: Sequence[str], recordedtime: str
-    ) -> range:
+    def _number_one(self, arrival: Arrival, now: float, recordedtime: str) -> int:
+        origin, sequence = arrival.event.origin, arrival.event.sequence
+        held = self._of(origin)
+        if sequence <= held.seen:
+            self.refused += 1
+            return 0
+        if missing := held.hole_before(sequence):
+            self.mark(Loss(origin, missing, preceding(sequence)), now, recordedtime)
+        return self._number(held, Burst.of((arrival,)), recordedtime)[0]
+
+    def _number(self, held: Held, burst: Burst, recordedtime: str) -> range:
         """Numbers events of one origin that follow each other."""
-        numbers = range(self.last + 1, self.last + 1 + len(arrivals))
+        events, numbers = burst.events, range(self.last + 1, self.last + 1 + len(burst.events))
+        sequences, births = list(map(_sequence, events)), list(map(_born, burst.arrivals))
         now, origin, prevs = self._now, held.origin, [held.seen, *sequences[:-1]]
         entries = list(
             map(
-                Entry, numbers, repeat(origin), sequences, prevs, repeat(now), map(_born, arrivals),
-                repeat(recordedtime), map(_event, arrivals),
+                Entry, numbers, repeat(origin), sequences, prevs, repeat(now), births, repeat(recordedtime),
+                events,
             )
         )  # fmt: skip
-        if now - min(map(_born, arrivals)) > self.retain:
+        if now - min(births) > self.retain:
             for entry in entries:
                 if now - entry.born > self.retain:
                     heappush(self._aged, (entry.born + 2 * self.retain, entry.number))
-        self._add(held, entries)
+        self._add(held, entries, burst.size)
         return numbers
 
-    def _add(self, held: Held, entries: Sequence[Entry]) -> None:
+    def _add(self, held: Held, entries: Sequence[Entry], size: int | None = None) -> None:
         self.last += len(entries)
         self._entries += entries
-        self.bytes += held.extend(entries)
+        self.bytes += held.extend(entries, size)
         if self.keep is not None:
             for entry in entries:
                 self.keep(entry)

@@ -9,20 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from operator import attrgetter
 from typing import Final, Protocol
 
 from tocsin.core import effects as fx
 from tocsin.core.board import Board
-from tocsin.core.bus import Arrival, Bus
-from tocsin.core.event import Draft, Event, sequence_of
+from tocsin.core.bus import Arrival, Burst, Bus
+from tocsin.core.event import Draft, Event
 from tocsin.core.rails import Copies, RailWatch
 from tocsin.core.replica import Replica
 from tocsin.forwarder.rail import Rail
 
 __all__ = ["TICK", "Forwarder", "Host"]
-
-_origin = attrgetter("event.origin")
 
 #: Seconds between two ticks of the replica: the grain of every delay in it.
 TICK: Final = 0.05
@@ -106,16 +103,20 @@ class Forwarder:
 
     # -- what comes in -----------------------------------------------------------------
 
-    def _on_bus(self, arrivals: Sequence[Arrival]) -> None:
+    def _on_bus(self, burst: Burst) -> None:
         if self._loop is None:
             return
-        if self.replica.me in map(_origin, arrivals):
-            # history of a former life of this node may be told by a peer
-            me, life = self.replica.me, sequence_of(self.replica.incarnation, 0)[:14]
-            events = [(arrival, arrival.event) for arrival in arrivals]
-            self._pending += [a for a, event in events if event.sequence[:14] == life and event.origin == me]
-        if self._pending:
+        if burst.follow:
+            mine = burst.arrivals if self._is_mine(burst.events[0]) else ()
+        else:
+            mine = [arrival for arrival in burst.arrivals if self._is_mine(arrival.event)]
+        if mine:
+            self._pending += mine
             self._send_soon()
+
+    def _is_mine(self, event: Event) -> bool:
+        # History of a former life of this node may be told by a peer.
+        return event.origin == self.replica.me and event.incarnation == self.replica.incarnation
 
     def _send_soon(self) -> None:
         # The first burst in a turn of the loop leaves at once, what follows in the same turn in one message.
@@ -162,17 +163,22 @@ class Forwarder:
     # -- what is to be done ------------------------------------------------------------
 
     def _do(self, effects: list[fx.Effect]) -> None:
-        delivered: list[Arrival] = []  # what comes together is published together
+        delivered: list[fx.Deliver] = []
         for effect in effects:
             if isinstance(effect, fx.Deliver):
-                delivered += effect.arrivals
+                delivered.append(effect)
                 continue
-            if delivered:
-                self._host.bus.publish(*delivered)
-                delivered = []
+            self._deliver(delivered)
+            delivered = []
             self._do_other(effect)
-        if delivered:
-            self._host.bus.publish(*delivered)
+        self._deliver(delivered)
+
+    def _deliver(self, delivered: list[fx.Deliver]) -> None:
+        """What comes together is published together."""
+        if len(delivered) == 1:
+            self._host.bus.publish(Burst.of(delivered[0].arrivals, follow=True))
+        elif delivered:
+            self._host.bus.publish(Burst.of([each for one in delivered for each in one.arrivals]))
 
     def _do_other(self, effect: fx.Effect) -> None:
         host = self._host

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,9 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tocsin.core.bus import Arrival
 from tocsin.core.errors import EventTooLarge
-from tocsin.core.event import Draft
+from tocsin.core.event import Draft, Event
 from tocsin.core.remembered import Remembered
 from tocsin.web import cloudevents, metrics
 from tocsin.web.asgi import read_body
@@ -37,9 +36,9 @@ class Api:
         self._remembered = Remembered()
         self._description = _encode(describe())
 
-    def learn(self, arrivals: Sequence[Arrival]) -> None:
+    def learn(self, events: Iterable[Event]) -> None:
         """Takes in what arrives on the bus."""
-        self._remembered.learn(arrivals)
+        self._remembered.learn(events)
 
     def routes(self) -> list[Route]:
         """All routes but the feed's."""

@@ -41,10 +41,10 @@ class App:
         self._streams = Streams(self.feed, node)
         self._guard = Guard(node)
         api = Api(node, self.feed)
-        node.bus.subscribe_bursts(api.learn)
+        node.bus.subscribe_bursts(lambda burst: api.learn(burst.events))
         #: What the buffer has of former lives: posted again, it is not published twice.
         self.recall = api.learn
-        node.bus.subscribe_bursts(lambda arrivals: self.feed.wake(), lambda loss: self.feed.wake())
+        node.bus.subscribe_bursts(lambda burst: self.feed.wake(), lambda loss: self.feed.wake())
         self._router = Router([*api.routes(), files.route(), *pages.routes(node)], redirect_slashes=False)
 
     def is_plain(self, scope: Scope) -> bool:

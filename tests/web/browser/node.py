@@ -25,7 +25,7 @@ from starlette.routing import Route
 
 from tocsin.core.board import Board
 from tocsin.core.buffer import Buffer
-from tocsin.core.bus import Arrival, Bus, Loss
+from tocsin.core.bus import Arrival, Burst, Bus, Loss
 from tocsin.core.cursor import buffer_id
 from tocsin.core.event import Draft, seal
 from tocsin.core.measures import Measures
@@ -93,7 +93,7 @@ class TestNode:
             seq=told["seq"],
             time=told.get("time", self.wall()),
         )
-        self.bus.publish(Arrival(event, self.now()))
+        self.bus.publish(Burst.of([Arrival(event, self.now())]))
 
     def now(self) -> float:
         return time.monotonic() + self.passed
