@@ -75,7 +75,8 @@ class Forwarder:
         self.watch = RailWatch([rail.name for rail in self.rails])
         self.copies = Copies([rail.name for rail in self.rails])
         self._pending: list[Arrival] = []
-        self._sent_in_this_turn = False
+        #: More may be published in this turn of the loop: it leaves at its end.
+        self._busy = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._next_look = 0.0
@@ -119,16 +120,20 @@ class Forwarder:
         return event.origin == self.replica.me and event.incarnation == self.replica.incarnation
 
     def _send_soon(self) -> None:
-        # The first burst in a turn of the loop leaves at once, what follows in the same turn in one message.
+        # The first burst after a quiet turn of the loop leaves at once; what follows in the same turn, and in
+        # each turn after one that was not quiet, in as few messages as may be.
         assert self._loop is not None
-        if not self._sent_in_this_turn:
-            self._sent_in_this_turn = True
+        if not self._busy:
+            self._busy = True
             self._loop.call_soon(self._end_turn)
             self._flush()
 
     def _end_turn(self) -> None:
-        self._sent_in_this_turn = False
-        self._flush()
+        self._busy = bool(self._pending)
+        if self._busy:
+            assert self._loop is not None
+            self._loop.call_soon(self._end_turn)
+            self._flush()
 
     def _flush(self) -> None:
         if self._pending:
