@@ -59,6 +59,8 @@ BAD: list[object] = [
     [PROTOCOL, "events", "n1", LIFE, 0, []],
     [PROTOCOL, "events", "n1", LIFE, 1, [[-1, b""]]],
     [PROTOCOL, "events", "n1", LIFE, 1, [[HUGE, b""]]],
+    [PROTOCOL, "events", "n1", LIFE, 1, {}],
+    [PROTOCOL, "events", "n1", LIFE, 1, [[0, "x"]]],
     [PROTOCOL, "announce", "n1", -LIFE, 1, 0, 1.0],
     [PROTOCOL, "announce", "n1", LIFE, 1, HUGE, 1.0],
     [PROTOCOL, "announce", "n1", LIFE, 1, 0, 1.0, True, "zzz"],
@@ -74,7 +76,21 @@ BAD: list[object] = [
 def test_what_no_agent_can_mean_is_refused(message: object) -> None:
     """Foreign versions and kinds, and numbers that would break the order of sequences."""
     with pytest.raises(CodecError):
-        decode(msgspec.msgpack.encode(message))
+        read(msgspec.msgpack.encode(message))
+
+
+def read(payload: bytes) -> None:
+    """Reads a message, and the events in it, which are read when somebody asks for them."""
+    if isinstance(message := decode(payload), ms.Events):
+        assert message.last + 1 - message.first == len(message.events)
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 65535, 65536])
+def test_how_many_events_there_are_is_known_without_reading_them(count: int) -> None:
+    """However long the list is."""
+    message = decode(encode(ms.Events, "n1", LIFE, 7, [(5, b"{}")] * count))
+    assert isinstance(message, ms.Events)
+    assert (7 + count - 1, count) == (message.last, len(message.events))
 
 
 def test_nesting_without_end_and_broken_text_are_refused() -> None:
@@ -89,7 +105,7 @@ def test_decode_is_total(noise: bytes, good: bytes, at: int) -> None:
     """Any bytes, also those of a damaged message, are a message or a CodecError."""
     for payload in (noise, good[:at] + noise + good[at + len(noise) :]):
         with contextlib.suppress(CodecError):
-            decode(payload)
+            read(payload)
 
 
 def test_a_section_speaks_for_its_origin_only() -> None:

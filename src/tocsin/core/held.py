@@ -28,8 +28,8 @@ _body = attrgetter("body")
 
 def _count(entries: Sequence[Entry]) -> tuple[int, int]:
     """How many events there are, and their bytes."""
-    events = list(filter(None, map(_event, entries)))
-    return len(events), sum(map(len, map(_body, events)))
+    sizes = list(map(len, map(_body, filter(None, map(_event, entries)))))
+    return len(sizes), sum(sizes)
 
 
 class Held:

@@ -28,6 +28,7 @@ from tocsin.core.event import (
 )
 from tocsin.core.liveness import MAX_NAMES, Liveness
 from tocsin.core.lives import Life
+from tocsin.core.messages import Events
 from tocsin.core.origin import CLOSE_AFTER, Origin
 from tocsin.core.repair import DEGRADED_AFTER, Repair
 from tocsin.core.sections import Sections
@@ -106,13 +107,13 @@ class Intake:
         else:
             life.add(seq, Arrival(_read(life, life.sequence(seq), body), now - max(age, 0) / 1e6), now)
 
-    def _take_burst(self, life: Life, first: int, events: Sequence[tuple[int, bytes]], now: float) -> None:
-        """Takes in consecutive events. Those that are known are not read: the copy from another rail."""
-        known = max(0, min(life.accepted + 1 - first, len(events)))
+    def _take_burst(self, life: Life, message: Events, now: float) -> None:
+        """Takes in consecutive events; of those that are known nothing is read."""
+        known = max(0, min(life.accepted, message.last) + 1 - message.first)
         self.counters["events_duplicate"] += known
-        if known == len(events):
-            return
-        first, events = first + known, events[known:]
+        if message.last <= life.accepted:
+            return  # as a rule the copy from another rail
+        first, events = message.first + known, message.events[known:]
         if life.accepted == life.known == first - 1 and life.plausible(first + len(events) - 1):
             self._take_next(life, events, now)
             return
@@ -217,7 +218,7 @@ class Intake:
         assert since is not None
         if life.missing and now - since < CLOSE_AFTER and not life.denied.issuperset(living):
             return
-        base = min(life.events, default=life.known + 1) - 1
+        base = (life.events.least() or life.known + 1) - 1
         origin.superseded_at = now  # from now on its holes are asked for
         self._meet(origin, life, base, life.sequence(base), now)
 

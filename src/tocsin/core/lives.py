@@ -6,13 +6,13 @@ number; what is ahead of a hole is held back. Accepted events stay for repair un
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import takewhile
-from operator import attrgetter, truth
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from typing import Final
 
 from tocsin.core.bus import Arrival
 from tocsin.core.event import seq_of, sequence_of
+from tocsin.core.stretches import Stretches
 
 __all__ = ["MAX_INCARNATION", "MAX_JUMP", "MAX_SEQ", "Life"]
 
@@ -20,9 +20,7 @@ MAX_INCARNATION: Final = 10**13 - 1
 MAX_SEQ: Final = 10**12 - 1
 #: A number further ahead than this is no hole but nonsense (or malice): quarantined and counted.
 MAX_JUMP: Final = 10_000_000
-_body, _born = attrgetter("event.body"), attrgetter("born")
-#: So many old events go at a time: of a flood each step counts, so each is one call for all of them.
-_CHUNK: Final = 256
+_body = attrgetter("event.body")
 #: In passing, nothing is let go of that is not so many seconds too old.
 _OVERDUE: Final = 0.01
 
@@ -44,7 +42,7 @@ class Life:
         self.known = base
         #: The lowest number that may still be held here.
         self.first_held = base + 1
-        self.events: dict[int, Arrival] = {}
+        self.events = Stretches()
         #: The bytes of these events.
         self.size = 0
         #: The last sequence before this life, as the origin says; empty: none; None: nobody has said it here.
@@ -80,7 +78,7 @@ class Life:
         """Takes an event in; False if it is known already or came too late."""
         if seq <= self.accepted or seq in self.events:
             return False
-        self.events[seq] = arrival
+        self.events.add(seq, arrival)
         self.size += len(arrival.event.body)
         self.known = max(self.known, seq)
         if self.hole_since is not None or self.accepted + 1 not in self.events:
@@ -97,7 +95,7 @@ class Life:
     def follow(self, arrivals: Sequence[Arrival], size: int) -> None:
         """Takes in what follows at once on all that is known, where nothing is missing; ``size`` in bytes."""
         first, self.known = self.known + 1, self.known + len(arrivals)
-        self.events.update(zip(range(first, self.known + 1), arrivals, strict=True))
+        self.events.extend(first, arrivals, size)
         self.size += size
 
     def has(self, seq: int) -> bool:
@@ -118,7 +116,7 @@ class Life:
         seq = arrival.event.seq
         if not self.events:
             self.first_held = seq
-        self.events[seq] = arrival
+        self.events.add(seq, arrival)
         self.size += len(arrival.event.body)
         self.accepted = self.known = seq
 
@@ -137,7 +135,7 @@ class Life:
 
     def ready(self) -> list[Arrival]:
         """Hands on what is next in order."""
-        found = self._following(self.accepted + 1, min(self.known, self.accepted + len(self.events)))
+        found = self.events.following(self.accepted + 1, self.known)
         self.accepted += len(found)
         return found
 
@@ -160,15 +158,14 @@ class Life:
     @property
     def last(self) -> int:
         """The last number of which this node has something to tell, also behind a hole."""
-        return (
-            max(self.accepted, max(self.events, default=0)) if self.known > self.accepted else self.accepted
-        )
+        ahead = self.events.greatest() if self.known > self.accepted else None
+        return max(self.accepted, ahead or 0)
 
     def holes(self, limit: int) -> list[tuple[int, int]]:
         """The first ``limit`` ranges that are missing between what is accepted and what is known."""
         ranges: list[tuple[int, int]] = []
         start = self.accepted + 1
-        for seq in sorted(s for s in self.events if s > self.accepted):
+        for seq in self.events.numbers(start, self.known):
             if seq > start:
                 ranges.append((start, seq - 1))
                 if len(ranges) == limit:
@@ -190,14 +187,10 @@ class Life:
     def held(self, first: int, last: int) -> Iterator[tuple[int, Arrival]]:
         """The events held here in a range, in order."""
         first, last = max(first, self.first_held), min(last, self.known)
-        if last - first <= len(self.events):
-            found: Iterable[int] = range(first, last + 1)
-        else:  # most of it is a hole: its size, which others say, must not cost time
-            found = sorted(seq for seq in self.events if first <= seq <= last)
-        for seq in found:
+        for seq in self.events.numbers(first, last):
             arrival = self.events.get(seq)
-            if arrival is not None:
-                yield seq, arrival
+            assert arrival is not None
+            yield seq, arrival
 
     def prune_in_passing(self, born_before: float) -> None:
         """The same, where it is worth a look: at each burst of a flood that would cost more than it frees."""
@@ -209,31 +202,19 @@ class Life:
         """Lets go of accepted events that are old; returns how many."""
         before = len(self.events)
         while self.first_held <= self.accepted:
-            if self.first_held not in self.events:
-                self._let_go()
-            elif not self._prune_run(born_before):
+            stretch = self.events.around(self.first_held)
+            oldest = self.events.get(self.first_held) if stretch is None else None
+            if stretch is not None:
+                if stretch.youngest >= born_before or stretch.stop > self.accepted + 1:
+                    break
+                self.events.drop(stretch)
+                self.size -= stretch.size
+                self.first_held = stretch.stop
+            elif oldest is not None and oldest.born >= born_before:
                 break
+            else:
+                self._let_go()
         return before - len(self.events)
-
-    def _prune_run(self, born_before: float) -> bool:
-        """The oldest events that follow each other go while they are old; whether all of them were."""
-        while True:
-            chunk = self._following(self.first_held, min(self.accepted, self.first_held + _CHUNK - 1))
-            if not chunk:
-                return True
-            old = len(chunk)
-            if max(map(_born, chunk)) >= born_before:  # as a rule the last chunk of those that are old
-                old = sum(1 for _ in takewhile(lambda arrival: arrival.born < born_before, chunk))
-            gone = range(self.first_held, self.first_held + old)
-            self.size -= sum(map(len, map(_body, map(self.events.pop, gone))))
-            self.first_held = gone.stop
-            if old < len(chunk):
-                return False
-
-    def _following(self, first: int, last: int) -> list[Arrival]:
-        """The events held here from one number on that follow each other, up to another."""
-        found: Iterator[Any] = map(self.events.get, range(first, last + 1))
-        return list(takewhile(truth, found))
 
     def shed(self, count: int) -> int:
         """Lets go of the oldest accepted events to bound memory; returns how many went."""
@@ -241,19 +222,21 @@ class Life:
         while dropped < count and self.events:
             if self.first_held > self.accepted:
                 # held back behind a hole: it can be asked for again
-                self.size -= len(self.events.pop(max(self.events)).event.body)
+                gone = self.events.pop(self.events.greatest() or 0)
+                self.size -= len(gone.event.body) if gone is not None else 0
                 dropped += 1
                 continue
             dropped += self._let_go()
         return dropped
 
     def _let_go(self) -> int:
-        arrival = self.events.pop(self.first_held, None)
+        arrival = self.events.pop(self.first_held)
         if arrival is not None:
             self.size -= len(arrival.event.body)
         elif self.accepted - self.first_held > 2 * len(self.events) + 100:
             # A long hole that was given up: not one by one.
-            self.first_held = min((s for s in self.events if s <= self.accepted), default=self.accepted + 1)
+            held = self.events.numbers(self.first_held, self.accepted)
+            self.first_held = held[0] if held else self.accepted + 1
             return 0
         self.first_held += 1
         return int(arrival is not None)

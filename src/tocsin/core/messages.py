@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Raw, Struct, field
 
 from tocsin.core.board import Resource
 from tocsin.core.errors import CodecError
@@ -61,12 +61,35 @@ class _Message(Struct, array_like=True, frozen=True, kw_only=False):
 
 
 class Events(_Message, frozen=True):
-    """Pushed by the origin to all: consecutive events, each with its age and its bytes."""
+    """Pushed by the origin to all: consecutive events, each with its age and its bytes.
+
+    They are read when they are asked for: of the copy from another rail how many there are is enough.
+    """
 
     origin: _Name
     incarnation: _Life
     first: _First
-    events: list[tuple[_Age, bytes]]
+    packed: Raw
+
+    @property
+    def events(self) -> list[tuple[int, bytes]]:
+        """Age and bytes of each. Raises :exc:`CodecError`."""
+        try:
+            return _pairs.decode(self.packed)
+        except msgspec.DecodeError as error:
+            raise CodecError(f"not events: {error}") from None
+
+    @property
+    def last(self) -> int:
+        """The number of the last one. Raises :exc:`CodecError`."""
+        head = bytes(memoryview(self.packed)[:5])
+        if head[0] & 0xF0 == 0x90:  # an array of up to 15, with 16, with 32 bits for its length
+            count = head[0] & 0x0F
+        elif head[0] in (0xDC, 0xDD):
+            count = int.from_bytes(head[1 : 3 if head[0] == 0xDC else 5], "big")
+        else:
+            raise CodecError("not events: no array")
+        return self.first + count - 1
 
 
 class Entry(Struct, array_like=True, frozen=True):
@@ -202,6 +225,7 @@ _KINDS: Final[dict[str, type[Message]]] = {
     "heard": Heard,
 }
 _NAMES: Final = {cls: name for name, cls in _KINDS.items()}
+_pairs = msgspec.msgpack.Decoder(list[tuple[_Age, bytes]])
 _head = msgspec.msgpack.Decoder(_Message)
 _decoders: Final = {name: msgspec.msgpack.Decoder(cls) for name, cls in _KINDS.items()}
 _encoder = msgspec.msgpack.Encoder()

@@ -128,7 +128,7 @@ class Replica(Joining):
         if life is None:
             self._late(message)
             return
-        self._take_burst(life, message.first, message.events, now)
+        self._take_burst(life, message, now)
         before = life.accepted
         self._advance(origin, now)
         self._pass_on(sender, life, before, now)

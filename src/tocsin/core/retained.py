@@ -10,9 +10,10 @@ An event that has to go earlier than its neighbours leaves a marker in its place
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush, nlargest
-from itertools import groupby, repeat, takewhile
+from itertools import repeat, takewhile
 from operator import attrgetter
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ _SPARE: Final = 1024
 #: What is so many seconds past its time leaves when others come: all of a flood at once takes too long.
 _OVERDUE: Final = 0.05
 _number = attrgetter("number")
-_sequence, _born = attrgetter("sequence"), attrgetter("born")
+_origin, _sequence, _born = attrgetter("origin"), attrgetter("sequence"), attrgetter("born")
 
 
 def _next(seen: str, sequence: str) -> bool:
@@ -227,11 +228,11 @@ class Retained:
         gone = self._entries[self._head : self._head + count]
         self._entries[self._head : self._head + count] = [GONE] * count
         self._head += count
-        for origin, group in groupby(gone, key=attrgetter("origin")):
+        for origin, many in Counter(map(_origin, gone)).items():
             if origin:
-                self.bytes -= self._held[origin].pop(len(list(group)))
+                self.bytes -= self._held[origin].pop(many)
             else:
-                self._holes -= len(list(group))
+                self._holes -= many
 
     def _keep_to_limits(self) -> None:
         # What is past its time goes first: nobody has to be told of that.

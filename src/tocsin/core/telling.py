@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, islice
+from itertools import islice
 from math import isfinite
-from operator import attrgetter
 from typing import Final
 
 from tocsin.core.bus import Arrival
@@ -23,25 +22,25 @@ _MOST_MEASURES: Final = 64
 _MOST_UNKNOWN: Final = 16
 #: For so many announces after a new life was heard, the end of the old one is announced too.
 _OLD_LIFE_TOLD: Final = 3
-#: Bytes that an event has in a message beside its own.
-_FRAME: Final = 8
-_body, _born = attrgetter("event.body"), attrgetter("born")
 
 
 def bursts(
     origin: str, incarnation: int, first: int, arrivals: Sequence[Arrival], now: float
 ) -> Iterator[bytes]:
     """Consecutive events, the first with number ``first``, in as few messages as may be."""
-    bodies, births = list(map(_body, arrivals)), list(map(_born, arrivals))
-    age_of = {born: max(0, round((now - born) * 1e6)) for born in set(births)}  # most were published together
-    events = list(zip(map(age_of.__getitem__, births), bodies, strict=True))
-    ends = list(accumulate((len(body) + _FRAME for body in bodies), initial=0))
-    start = 0
-    while start < len(events):
-        # One event at least; of the last one that fits the frame is no matter.
-        stop = max(start + 1, bisect_right(ends, ends[start] + MAX_MESSAGE_BYTES + _FRAME, lo=start) - 1)
-        yield encode(Events, origin, incarnation, first + start, events[start:stop])
-        start = stop
+    burst: list[tuple[int, bytes]] = []
+    size, age, born = 0, 0, now
+    for arrival in arrivals:
+        body = arrival.event.body
+        if burst and size + len(body) > MAX_MESSAGE_BYTES:
+            yield encode(Events, origin, incarnation, first, burst)
+            first, burst, size = first + len(burst), [], 0
+        if arrival.born != born:  # most of a burst were published together
+            born, age = arrival.born, max(0, round((now - arrival.born) * 1e6))
+        burst.append((age, body))
+        size += len(body) + 8
+    if burst:
+        yield encode(Events, origin, incarnation, first, burst)
 
 
 def entries(origin: Origin | None) -> list[Entry]:
