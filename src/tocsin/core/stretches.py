@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import takewhile
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -81,15 +82,12 @@ class Stretches:
     def pop(self, number: int) -> Arrival | None:
         """Lets go of one; what else its stretch holds is held one by one from then on."""
         if (stretch := self.around(number)) is not None:
-            self._take_out(stretch)
+            self.drop(stretch)
             self._single.update(enumerate(stretch.arrivals, start=stretch.first))
         return self._single.pop(number, None)
 
     def drop(self, stretch: Stretch) -> None:
         """Lets go of a stretch."""
-        self._take_out(stretch)
-
-    def _take_out(self, stretch: Stretch) -> None:
         del self._stretches[bisect_right(self._stretches, stretch.first, key=_first) - 1]
         self._count -= len(stretch.arrivals)
 
@@ -113,7 +111,8 @@ class Stretches:
             found = [number for number in range(first, last + 1) if number in self._single]
         else:  # most of it is a hole: its size, which others say, must not cost time
             found = [number for number in self._single if first <= number <= last]
-        for stretch in self._stretches:
+        before = max(0, bisect_right(self._stretches, first, key=_first) - 1)
+        for stretch in takewhile(lambda stretch: stretch.first <= last, self._stretches[before:]):
             found += range(max(first, stretch.first), min(last + 1, stretch.stop))
         return sorted(found)
 
