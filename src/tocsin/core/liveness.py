@@ -68,6 +68,10 @@ class Liveness:
         #: What history tells of this node's own former lives; it is no member to be watched.
         self._myself = Member(me, seen=True)
         self._listening_since: float | None = None
+        #: Those who are to be looked at: all but those who are up and told to be (:meth:`_not_as_told`).
+        self._odd: list[Member] = []
+        #: When of all the others that one was heard that has been silent for longest.
+        self._silent_since = float("-inf")
         #: Names that were removed, with the last life known of each: what others still tell of it is old.
         self._forgotten: dict[str, int] = {}
 
@@ -79,7 +83,23 @@ class Liveness:
             member = Member(name)
             if len(self.members) < MAX_NAMES:
                 self.members[name] = member
+                self._look_anew()
         return member
+
+    def _look_anew(self) -> None:
+        """Something else than time has changed a member."""
+        self._silent_since = float("-inf")
+
+    def _not_as_told(self, heard_since: float) -> list[Member]:
+        """The members but those that are up, as told: of hundreds not all are looked at each time.
+
+        While even the one silent for longest is no more silent than it may be, only a change adds to them.
+        """
+        if self._silent_since < heard_since:
+            self._odd = [m for m in self.members.values() if not m.as_told(heard_since)]
+            heard = (m.heard_at for m in self.members.values() if m.heard_at is not None)
+            self._silent_since = min((at for at in heard if at >= heard_since), default=heard_since)
+        return self._odd
 
     def heard(self, name: str, incarnation: int, now: float, period: float = 0.0) -> None:
         """A sign of life of another node: an announce (with its period), an event."""
@@ -87,6 +107,8 @@ class Liveness:
         member = self._member(name)
         if 0 < period <= _LONGEST_PERIOD:
             member.period = period
+        if incarnation != member.heard_incarnation:
+            self._look_anew()
         if incarnation >= member.heard_incarnation and incarnation > member.left_incarnation:
             member.heard_at, member.heard_incarnation = now, incarnation
 
@@ -94,6 +116,7 @@ class Liveness:
         """A node says that it stops."""
         member = self._member(name)
         member.left_incarnation = max(member.left_incarnation, incarnation)
+        self._look_anew()
 
     def hears(self, name: str, now: float, period: float, incarnation: int = 0) -> bool:
         """Whether a node was heard within the last three announces, in no newer life than ``incarnation``."""
@@ -144,13 +167,12 @@ class Liveness:
         """The nodes of which the others are to be asked, and after how many seconds again."""
         every = {}
         heard_since = now - missing(period)
-        for member in self.members.values():
+        for member in self._not_as_told(heard_since):
             if member.heard_at is not None and member.heard_at >= heard_since:
                 continue  # all of them, as a rule, so they are not looked at any closer
             if member.state == "left" or self._ears(member, now, period) not in ("suspect", "down"):
                 continue
-            own = max(period, member.period)
-            if self._silence(member, now) < self.limit(own) - ASK_FOR:
+            if self._silence(member, now) < self.limit(max(period, member.period)) - ASK_FOR:
                 continue
             every[member.name] = _ASK_EVERY
             if member.state == "down":
@@ -194,7 +216,7 @@ class Liveness:
             return
         observers: list[str] = []
         heard_since = now - missing(period)
-        for member in list(self.members.values()):
+        for member in self._not_as_told(heard_since):
             if member.as_told(heard_since):
                 continue
             want = self._wanted(member, now, period)
@@ -241,8 +263,9 @@ class Liveness:
         return state == "apart" and member.others_at > member.told_at
 
     def _expired(self, member: Member, now: float) -> bool:
-        silence = min(self._silence(member, now), now - member.others_at)
-        return silence >= FORGET_AFTER and member.name not in self._configured
+        if member.name in self._configured:
+            return False
+        return min(self._silence(member, now), now - member.others_at) >= FORGET_AFTER
 
     def _rank(self, about: str, observers: list[str]) -> int:
         before = observers[: bisect_left(observers, self.me)]
@@ -289,6 +312,7 @@ class Liveness:
         ):
             return False
         member.state, member.incarnation, member.told_at = state, incarnation, now
+        self._look_anew()
         member.seen = member.seen or state in ("up", "left")
         return True
 
@@ -310,6 +334,7 @@ class Liveness:
         member = self.members.pop(name, None)
         if member is None:
             return False
+        self._look_anew()
         self._forgotten[name] = max(member.incarnation, member.heard_incarnation)
         if len(self._forgotten) > MAX_NAMES:
             del self._forgotten[next(iter(self._forgotten))]
@@ -334,6 +359,7 @@ class Liveness:
             member = self._member(name)
             if member.state == "unknown" and state != "unknown" and incarnation >= member.incarnation:
                 member.state, member.incarnation, member.seen = state, incarnation, True
+                self._look_anew()
                 news.append(name)
         return news
 

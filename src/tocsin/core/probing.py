@@ -38,14 +38,19 @@ class Probing:
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_EVERY
-        self._open = {n: question for n, question in self._open.items() if now - question[1] <= ASK_FOR}
+        if self._open:
+            self._open = {n: question for n, question in self._open.items() if now - question[1] <= ASK_FOR}
         silent = self._liveness.silent(now, period)
-        self._asked = {name: self._asked[name] for name in silent if name in self._asked}
-        living = self._liveness.living(now, period) if silent else []
+        if self._asked:
+            self._asked = {name: self._asked[name] for name in silent if name in self._asked}
+        living: list[str] = []
         for name, every in silent.items():
             at, count = self._asked.get(name, (float("-inf"), 0))
-            if not living or now - at < every:
+            if now - at < every:
                 continue
+            living = living or self._liveness.living(now, period)
+            if not living:
+                return
             number = self._number()
             self._open[number] = (name, now)
             asked = min(AT_A_TIME, len(living))
