@@ -16,9 +16,11 @@ from tocsin.core.board import Board
 from tocsin.core.buffer import Buffer, Gap, Page
 from tocsin.core.bus import Arrival, Loss
 from tocsin.core.cursor import Cursor, buffer_id
+from tocsin.core.errors import CodecError
 from tocsin.core.event import Draft, Event, report, seal
 from tocsin.core.interest import EVERYTHING, Interests
 from tocsin.core.lasting import LastingBuffer
+from tocsin.core.messages import Message, decode
 from tocsin.core.page import Entry
 from tocsin.core.replica import Replica
 
@@ -74,7 +76,7 @@ class Node:
         self.drafts: list[Draft] = []
         self.errors: list[fx.Effect] = []
         self.paused = False
-        self.inbox: list[tuple[str, bytes]] = []
+        self.inbox: list[tuple[str, Message | None]] = []
         self.replica = Replica(
             name,
             now=world.now,
@@ -197,8 +199,7 @@ class World:
         self.clock: dict[str, int] = {}
         self.published: dict[str, list[str]] = {}
         self.sent = 0
-        self._queue: list[tuple[float, int, str, str, bytes]] = []
-        self._count = 0
+        self._queue: list[tuple[float, int, str, str, Message | None]] = []
 
     def start(self, *names: str) -> None:
         """Starts nodes (all of them if none is named)."""
@@ -225,46 +226,64 @@ class World:
         node = self.nodes[name]
         node.paused = False
         inbox, node.inbox = node.inbox, []
-        for sender, payload in inbox:
-            node.do(node.replica.receive(sender, payload, self.now))
+        for sender, message in inbox:
+            node.do(node.replica.handle(sender, message, self.now))
 
     def send(self, sender: str, payload: bytes, to: str | None) -> None:
-        """Puts a message on every rail."""
-        net = self.network
+        """Puts a message on every rail. It is read once for all who get it: messages are immutable."""
+        net, chance, queue = self.network, self.random.random, self._queue
+        names = [to] if to else [name for name in self.nodes if name != sender]
+        message = _read(payload)
         for rail in range(net.rails):
-            for name in [to] if to else [n for n in self.nodes if n != sender]:
-                if (rail, sender, name) in net.cuts or self.random.random() < net.loss + net.rail_loss.get(
-                    rail, 0.0
-                ):
+            loss, cuts = net.loss + net.rail_loss.get(rail, 0.0), net.cuts
+            soonest = self.now + net.rail_delay.get(rail, net.delay)
+            for name in names:
+                if (cuts and (rail, sender, name) in cuts) or chance() < loss:
                     continue
-                for _ in range(2 if net.duplicate and self.random.random() < net.duplicate else 1):
+                for _ in range(2 if net.duplicate and chance() < net.duplicate else 1):
                     self.sent += 1
-                    self._count += 1
-                    at = self.now + net.rail_delay.get(rail, net.delay) + self.random.random() * net.jitter
-                    heapq.heappush(self._queue, (at, self._count, sender, name, payload))
+                    at = soonest + chance() * net.jitter
+                    heapq.heappush(queue, (at, self.sent, sender, name, message))
 
     def run(self, seconds: float) -> None:
         """Lets time pass."""
         end = self.now + seconds
         while self.now < end:
             upto = min(self.now + self.tick, end)
-            while self._queue and self._queue[0][0] <= upto:
-                at, _, sender, name, payload = heapq.heappop(self._queue)
-                self.now = max(self.now, at)
-                node = self.nodes.get(name)
-                if node is not None and node.paused and len(node.inbox) < INBOX:
-                    node.inbox.append((sender, payload))
-                elif node is not None and not node.paused:
-                    node.do(node.replica.receive(sender, payload, self.now))
+            self._hand_out(upto)
             self.now = upto
             for node in list(self.nodes.values()):
                 if not node.paused:
-                    node.do(node.replica.tick(self.now))
-                    node.buffer.prune(self.now)
+                    if effects := node.replica.tick(upto):
+                        node.do(effects)
+                    if not settled(node.buffer, upto):
+                        node.buffer.prune(upto)
+
+    def _hand_out(self, upto: float) -> None:
+        """What is on its way arrives, up to a time."""
+        queue, nodes = self._queue, self.nodes
+        while queue and queue[0][0] <= upto:
+            at, _, sender, name, message = heapq.heappop(queue)
+            self.now = max(self.now, at)
+            node = nodes.get(name)
+            if node is None:
+                continue
+            if not node.paused:
+                if effects := node.replica.handle(sender, message, self.now):
+                    node.do(effects)
+            elif len(node.inbox) < INBOX:
+                node.inbox.append((sender, message))
 
     def emit(self, name: str, subject: str = "x", status: str = "ok", type_: str = "service.started") -> str:
         """Something happens on a node."""
         return self.nodes[name].publish(report(type_, subject, status, f"{subject} {status}"))
+
+
+def _read(payload: bytes) -> Message | None:
+    try:
+        return decode(payload)
+    except CodecError:
+        return None
 
 
 class FileWorld(World):
@@ -327,6 +346,16 @@ def check_order(node: Node) -> None:
 def held(buffer: Buffer) -> list[Entry]:
     """The events that a buffer has now."""
     return [entry for entry in buffer._entries[buffer._head :] if entry.event is not None]
+
+
+def settled(buffer: Buffer, now: float) -> bool:
+    """Whether there is nothing yet that a buffer would let go of: quicker than to have it look for it."""
+    if buffer._aged and buffer._aged[0][0] <= now:
+        return False
+    if buffer._head == len(buffer._entries):
+        return True
+    oldest = buffer._entries[buffer._head]
+    return oldest.event is not None and oldest.at + buffer.retain > now
 
 
 class Reader:

@@ -47,13 +47,22 @@ class Replica(Joining):
 
     def receive(self, sender: str, payload: bytes, now: float) -> list[Effect]:
         """A message of another node; ``sender`` is the name that the rail vouches for."""
+        try:
+            message = decode_message(payload)
+        except CodecError:
+            message = None
+        return self.handle(sender, message, now)
+
+    def handle(self, sender: str, message: Message | None, now: float) -> list[Effect]:
+        """The same for who has read the message already, perhaps for many; None: it could not be read."""
         self._out = []
         self._wake(now)
         if self.clashed:
             return self._out
         try:
-            message = decode_message(payload)
-            if sender == self.me:
+            if message is None:
+                self.counters["messages_refused"] += 1
+            elif sender == self.me:
                 self._on_own_name(message, now)
             else:
                 self._handlers[type(message)](self, sender, message, now)
