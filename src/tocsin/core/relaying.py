@@ -20,6 +20,7 @@ HELPERS: Final = 3
 _REMEMBERED: Final = 4096
 #: How often a node is told what it does not take up: more of a former life of its own.
 _PATIENCE: Final = 8
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 class Relaying:
@@ -36,13 +37,19 @@ class Relaying:
     def told(self, name: str, origins: Iterable[str]) -> None:
         """A node says that these are the origins that it does not hear."""
         lacking = frozenset(origins)
-        was = self._lacking.get(name, frozenset())
+        was = self._lacking.get(name, _NONE)
+        if lacking == was:
+            return
         for origin in was - lacking:
-            self._deaf[origin].discard(name)
-            if not self._deaf[origin]:
+            deaf = self._deaf[origin]
+            deaf.discard(name)
+            if not deaf:
                 del self._deaf[origin]
         for origin in lacking - was:
-            self._deaf.setdefault(origin, set()).add(name)
+            if origin in self._deaf:
+                self._deaf[origin].add(name)
+            else:
+                self._deaf[origin] = {name}
         if lacking:
             self._lacking[name] = lacking
         else:

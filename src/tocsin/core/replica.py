@@ -179,7 +179,7 @@ class Replica(Joining):
         self.liveness.heard(sender, message.incarnation, now, message.period)
         self._announced_at[sender] = now
         (self._settled.add if message.joined else self._settled.discard)(sender)
-        if measures := measured(message.measures):
+        if message.measures and (measures := measured(message.measures)):
             self._out.append(Measured(sender, measures))
         origin, life = self._life(sender, message.incarnation, now)
         if life is None and message.incarnation < origin.current:
@@ -220,15 +220,21 @@ class Replica(Joining):
 
     def _help(self, sender: str, message: Announce | Hello, now: float) -> None:
         """Tells a node, it alone, what is known here of origins that it does not hear."""
-        known: dict[str, dict[int, int]] = {name: {} for name in message.unknown}
+        if not message.unknown and not message.others:
+            self._relaying.told(sender, ())
+            return
+        known: dict[str, dict[int, int]] = {}
         for entry in message.others:
             known.setdefault(entry.origin, {})[entry.incarnation] = entry.last
-        known.pop(self.me, None)
+        names = dict.fromkeys((*message.unknown, *known))
+        names.pop(self.me, None)
         heard = message.ended if isinstance(message, Announce) else ()
-        self._relaying.told(sender, known.keys() - {sender, *heard})
+        self._relaying.told(sender, names.keys() - {sender, *heard})
         told = []
-        for name, lives in known.items():
-            more = better(self.origins.get(name), lives)
+        for name in names:
+            origin, lives = self.origins.get(name), known.get(name, {})
+            if origin is None or origin.fresh or not (more := better(origin, lives)):
+                continue  # where many start at once, nobody knows anything of most of them
             newest = max(lives.items(), default=(0, 0))
             turn, others = int(now / self.period), len(self._announced_at)
             if name == sender:  # of its former lives it may know less than is held here
