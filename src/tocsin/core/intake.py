@@ -39,6 +39,7 @@ __all__ = ["Intake"]
 #: A silence between two calls that means that this node itself stood still, in seconds.
 _STOOD_STILL: Final = 1.0
 _plain = attrgetter("event.plain")
+_events, _size = attrgetter("events"), attrgetter("size")
 
 
 class Intake:
@@ -64,6 +65,8 @@ class Intake:
         self._retain, self._max_events, self._max_bytes = retain, max_events, max_bytes
         self.liveness = Liveness(me, names, seen=seen, down_after=down_after)
         self.origins: dict[str, Origin] = {}
+        #: Those of them that may not be quiet: whatever changes an origin but time puts it here.
+        self._stirred: set[str] = set()
         self.own = Life(me, 0, 0)
         self.counters: Counter[str] = Counter()
         self.ready = False
@@ -81,7 +84,8 @@ class Intake:
     @property
     def period(self) -> float:
         """Seconds between two announces: one, and more in clusters of more than 100 nodes."""
-        return max(1.0, (len(self._announced_at) + 1) / 100)
+        count = len(self._announced_at) + 1
+        return count / 100 if count > 100 else 1.0  # asked for with each message
 
     def degraded(self) -> tuple[str, ...]:
         """Origins whose events are incomplete here for more than three seconds."""
@@ -165,6 +169,7 @@ class Intake:
 
     def _past(self, sequence: str, name: str) -> Life:
         origin = self.origins.setdefault(name, Origin(name))
+        self._stirred.add(name)
         incarnation = incarnation_of(sequence)
         return origin.lives.setdefault(incarnation, Life(name, incarnation, 0))
 
@@ -173,6 +178,7 @@ class Intake:
     def _life(self, name: str, incarnation: int, now: float) -> tuple[Origin, Life | None]:
         """A life of an origin, begun if it is new; None if it is over and gone."""
         origin = self.origins.get(name)
+        self._stirred.add(name)
         if origin is None:
             if len(self.origins) >= MAX_NAMES:
                 raise CodecError(f"more than {MAX_NAMES} origins")
@@ -228,7 +234,7 @@ class Intake:
             return  # a former life of this node: kept for repair only
         while not origin.fresh and origin.gate is None:
             life = origin.life
-            if arrivals := life.ready():
+            if life.known > life.accepted and (arrivals := life.ready()):
                 self._hand_on(arrivals, now)
                 life.settle_hole(now)
             if not origin.over(now, self._all_announced_since):
@@ -297,8 +303,11 @@ class Intake:
 
     def _tend_all(self, now: float) -> None:
         wanted = self._sections.all_wanted()
-        waiting = [o for o in self.origins.values() if not o.quiet or o.name in wanted]
-        if waiting:  # who lives is found out once, however many origins wait
+        origins, stirred = self.origins, self._stirred
+        stirred -= {name for name in stirred if name not in origins or origins[name].quiet}
+        if stirred or wanted:  # who lives is found out once, however many origins wait
+            waiting = [o for o in origins.values() if o.name in stirred or o.name in wanted]
+            stirred.update(wanted)
             living = dict.fromkeys(self.liveness.living(now, self.period))
             for origin in waiting:
                 if origin.name != self.me or not self.ready:
@@ -360,21 +369,23 @@ class Intake:
         before = now - self._retain
         for origin in self.origins.values():
             origin.prune(before)
-            if self.liveness.hears(origin.name, now, self.period):
-                origin.holders.clear()
-            else:
-                self._announced_at.pop(origin.name, None)
+            if origin.name in self._announced_at or origin.holders:
+                if self.liveness.hears(origin.name, now, self.period):
+                    origin.holders.clear()
+                else:
+                    self._announced_at.pop(origin.name, None)
         self.own.prune(before)
         self._cap()
 
     def _cap(self) -> None:
         """Bounds memory: the origin that holds most gives first, so one node's flood costs only that node."""
-        lives = [self.own, *(life for o in self.origins.values() for life in o.lives.values())]
-        over = sum(len(life.events) for life in lives) - self._max_events
+        others = (life for o in self.origins.values() for life in o.lives.values() if life.events)
+        lives = [self.own, *others]
+        over = sum(map(len, map(_events, lives))) - self._max_events
         while over > 0:
             biggest = max(lives, key=lambda life: len(life.events))
             over -= biggest.shed(max(1, min(over, len(biggest.events) // 8)))
-        while sum(life.size for life in lives) > self._max_bytes:
+        while sum(map(_size, lives)) > self._max_bytes:
             biggest = max(lives, key=lambda life: life.size)
             biggest.shed(max(1, len(biggest.events) // 8))
 

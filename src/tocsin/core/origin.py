@@ -137,8 +137,7 @@ class Origin:
 
     def over(self, now: float, told_by_all: Callable[[float], bool]) -> bool:
         """Whether the current life can be left for the next one."""
-        following = self.next_life()
-        if self.superseded_at is None or following is None:
+        if self.superseded_at is None or (following := self.next_life()) is None:
             return False
         life = self.life
         if life.closed and not life.missing:
@@ -175,7 +174,10 @@ class Origin:
     def prune(self, born_before: float) -> None:
         """Lets go of old accepted events, and of former lives that hold nothing any more."""
         for incarnation, life in list(self.lives.items()):
-            life.prune(born_before)
+            if life.first_held <= life.accepted:
+                oldest = life.events.get(life.first_held)
+                if oldest is None or oldest.born < born_before:
+                    life.prune(born_before)
             if incarnation < self.current and not life.events:
                 del self.lives[incarnation]
                 if incarnation not in self.left:

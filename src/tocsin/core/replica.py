@@ -329,6 +329,7 @@ class Replica(Joining):
         life = origin.get(message.incarnation) if origin else None
         if origin is None or life is None:
             return
+        self._stirred.add(origin.name)
         before = life.accepted
         for seq, age, body in message.events:
             if not life.has(seq):
