@@ -6,7 +6,9 @@ they begin. What fails is printed with how to repeat it; it belongs into ``tests
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -45,8 +47,18 @@ def test_a_bug_of_old_is_found_again(bug: Bug, monkeypatch: pytest.MonkeyPatch) 
         SCHEDULES[bug.kind](bug.seed)
 
 
+@pytest.fixture
+def _uncollected() -> Iterator[None]:
+    """As in :mod:`tests.worlds`: what is looked through again and again lives as long as its world."""
+    gc.disable()
+    yield
+    gc.enable()
+    gc.collect()
+
+
 @pytest.mark.faults
 @pytest.mark.timeout(7200)
+@pytest.mark.usefixtures("_uncollected")
 @pytest.mark.parametrize("seed", range(20))
 def test_a_large_world(seed: int) -> None:
     """300 nodes start together, some are cut off and one dies: all agree, each change is told once."""
@@ -75,6 +87,7 @@ def test_a_large_world(seed: int) -> None:
 
 @pytest.mark.faults
 @pytest.mark.timeout(14400)
+@pytest.mark.usefixtures("_uncollected")
 def test_a_thousand_nodes() -> None:
     """A thousand nodes for ten virtual seconds: one is cut off, and what happens is everywhere else."""
     world = World(1000)
