@@ -229,6 +229,8 @@ _pairs = msgspec.msgpack.Decoder(list[tuple[_Age, bytes]])
 _head = msgspec.msgpack.Decoder(_Message)
 _decoders: Final = {name: msgspec.msgpack.Decoder(cls) for name, cls in _KINDS.items()}
 _encoder = msgspec.msgpack.Encoder()
+#: By the bytes of this version and a kind: as a rule a message begins with them, and is then read only once.
+_by_head: Final = {_encoder.encode([PROTOCOL, kind])[1:]: decoder for kind, decoder in _decoders.items()}
 
 
 def encode(cls: type[Message], *fields: object) -> bytes:
@@ -239,18 +241,24 @@ def encode(cls: type[Message], *fields: object) -> bytes:
 def decode(payload: bytes) -> Message:
     """A message from its bytes. Raises :exc:`CodecError` for a foreign version, kind or form."""
     try:
-        head = _head.decode(payload)
-        if abs(head.version - PROTOCOL) > 1:
-            raise CodecError(
-                f"protocol version {head.version}; this node speaks {PROTOCOL} (and one either side)"
-            )
-        decoder = _decoders.get(head.kind)
-        if decoder is None:
-            raise CodecError(f"unknown kind of message {head.kind[:40]!r}")
-        message: Message = decoder.decode(payload)
+        # A small array, then a small number, then a short text: 0xa0 and its length, then the text.
+        decoder = _by_head.get(payload[1 : payload[2] - 0xA0 + 3]) if len(payload) > 2 else None
+        message: Message = (decoder or _decoder(payload)).decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CodecError(f"not a message: {error}") from None
     return message
+
+
+def _decoder(payload: bytes) -> msgspec.msgpack.Decoder[Any]:
+    head = _head.decode(payload)
+    if abs(head.version - PROTOCOL) > 1:
+        raise CodecError(
+            f"protocol version {head.version}; this node speaks {PROTOCOL} (and one either side)"
+        )
+    decoder = _decoders.get(head.kind)
+    if decoder is None:
+        raise CodecError(f"unknown kind of message {head.kind[:40]!r}")
+    return decoder
 
 
 def resources_to_wire(resources: list[Resource]) -> list[dict[str, Any]]:
