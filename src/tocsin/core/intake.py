@@ -304,7 +304,8 @@ class Intake:
     def _tend_all(self, now: float) -> None:
         wanted = self._sections.all_wanted()
         origins, stirred = self.origins, self._stirred
-        stirred -= {name for name in stirred if name not in origins or origins[name].quiet}
+        if stirred:
+            stirred -= {name for name in stirred if name not in origins or origins[name].quiet}
         if stirred or wanted:  # who lives is found out once, however many origins wait
             waiting = [o for o in origins.values() if o.name in stirred or o.name in wanted]
             stirred.update(wanted)

@@ -92,7 +92,7 @@ class Replica(Joining):
             self._listen(now)
         elif not self.ready:
             self._join(now)
-        if self.incarnation:
+        if now >= self._next_announce and self.incarnation:
             self._announce_if_due(now)
         if now >= self._next_look:
             # In large clusters, where announces are rarer, there is less haste to look at everybody.
@@ -107,9 +107,10 @@ class Replica(Joining):
         self._tend_all(now)
         if self.opened:
             self._renew_if_outlived(now)
-            for target, question in self._probing.tick(now, self.period):
+            period = self.period
+            for target, question in self._probing.tick(now, period):
                 self._out.append(Send(question, target))
-            for draft in self.liveness.tick(now, self.period):
+            for draft in self.liveness.tick(now, period):
                 self._out.append(Publish(draft))
 
     def open(self, now: float) -> list[Effect]:
