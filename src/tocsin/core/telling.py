@@ -11,6 +11,7 @@ from typing import Final
 from tocsin.core.bus import Arrival
 from tocsin.core.event import Draft, report
 from tocsin.core.liveness import Liveness
+from tocsin.core.member import missing
 from tocsin.core.messages import MAX_MESSAGE_BYTES, Entry, Events, encode
 from tocsin.core.origin import Origin
 
@@ -87,8 +88,13 @@ def entries_of_silent(
     """
     told: list[Entry] = []
     ended: list[str] = []
+    members, silence = liveness.members, missing(period)
     for origin in origins:
-        since = origin.superseded_at
+        since, member = origin.superseded_at, members.get(origin.name)
+        # Most are heard. Each hello of each of hundreds asks this of all, so it is found out at once.
+        heard_at = member.heard_at if member is not None and not member.left_incarnation else None
+        if since is None and heard_at is not None and now - heard_at <= silence:
+            continue
         if not liveness.hears(origin.name, now, period):
             told += entries(origin)
         elif since is not None and now - since < _OLD_LIFE_TOLD * period:
