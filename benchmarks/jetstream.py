@@ -28,7 +28,7 @@ from benchmarks.table import scratch
 __all__ = ["missing", "rate"]
 
 #: As in :mod:`benchmarks.rate`.
-WINDOW: Final = 6000
+WINDOW: Final = 12_000
 RETAIN: Final = 2.0
 _LIBRARIES: Final = Path(".venv/bench")
 _SUBJECT: Final = "bench.tick"

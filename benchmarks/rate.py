@@ -28,7 +28,7 @@ from tocsin.core.event import report
 __all__ = ["main"]
 
 #: Events that are published and not yet known to be with the others.
-WINDOW: Final = 6000
+WINDOW: Final = 12_000
 #: Seconds that the last events may take.
 _DRAIN: Final = 5.0
 RETAIN: Final = 2.0

@@ -174,10 +174,7 @@ class Origin:
     def prune(self, born_before: float) -> None:
         """Lets go of old accepted events, and of former lives that hold nothing any more."""
         for incarnation, life in list(self.lives.items()):
-            if life.first_held <= life.accepted:
-                oldest = life.events.get(life.first_held)
-                if oldest is None or oldest.born < born_before:
-                    life.prune(born_before)
+            life.prune(born_before)
             if incarnation < self.current and not life.events:
                 del self.lives[incarnation]
                 if incarnation not in self.left:
