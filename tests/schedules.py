@@ -13,6 +13,7 @@ from typing import Final
 
 from tests.simulator import FileWorld, Network, Node, Reader, World, check_order, held
 from tocsin.core.interest import EVERYTHING, Interests
+from tocsin.core.member import missing
 
 __all__ = ["SCHEDULES", "Schedule", "assert_agreement"]
 
@@ -38,6 +39,8 @@ class Schedule:
         self.dice = random.Random(f"{type(world).__name__} {world.retain} {forget} {seed}")
         world.tick = self.dice.choice([0.05, 0.1, 0.1])
         self.shape = self.dice.choice(shapes(self.dice.sample(world.names, len(world.names))))
+        #: Schedules in which much happens at once have further dice for it: the others stay what they were.
+        self.bursts = random.Random(seed) if seed % 7 in (1, 3) else None
         self.lives: list[Node] = []
         self._reset_network()
 
@@ -59,7 +62,11 @@ class Schedule:
             world.network.loss = dice.choice([0, 0, 0, 0.3])
             world.network.duplicate = dice.choice([0, 0.3])
             world.network.jitter = dice.choice([0.002, 0.002, 0.15])
+            if self.bursts is not None:
+                self._burst(self.bursts)
             world.run(dice.choice([0.05, 0.3, 0.6, 1.5]))
+            for node in world.nodes.values():
+                check_watched(node)
             self._read()
         self._calm(24 if self.shape else 16)  # a new life passes on through each node in turn
         if self.shape:
@@ -94,6 +101,15 @@ class Schedule:
             (self.world.stop if dice.random() < 0.4 else self.world.kill)(dice.choice(running))
         elif absent := sorted(set(self.world.names) - set(nodes)):
             self._start_again(dice.choice(absent))
+
+    def _burst(self, dice: random.Random) -> None:
+        """Now and then much happens on a node at once, and now and then the next of it at once after that."""
+        while dice.random() < 0.3:
+            running = sorted(name for name, node in self.world.nodes.items() if not node.paused)
+            kinds: list[list[str | None]] = [[None], [None], [None, "ok", "gone"]]
+            said = dice.choice(kinds) * dice.choice([1, 3, 20])
+            if running:
+                self.world.emit_many(dice.choice(running), said)
 
     def _cut(self) -> None:
         dice, names, net = self.dice, self.world.names, self.world.network
@@ -222,6 +238,18 @@ def check_kept(node: Node) -> None:
             assert now - at >= retain or number in numbers, f"{node.name} let go of {number} too early"
     for entry in here:
         assert now - entry.born <= 2 * retain + 0.2, f"{node.name} keeps {entry.number} for too long"
+
+
+def check_watched(node: Node) -> None:
+    """Nothing that waits for time to pass is left out where only what has changed is looked at."""
+    replica, liveness, now = node.replica, node.replica.liveness, node.world.now
+    waiting = {origin.name for origin in replica.origins.values() if not origin.quiet}
+    left_out = waiting - replica._stirred - set(replica._sections.all_wanted())
+    assert not left_out, f"{node.name} does not look at {left_out}"
+    since = now - missing(replica.period)
+    odd = [member.name for member in liveness.members.values() if not member.as_told(since)]
+    looked_at = {member.name for member in liveness._not_as_told(since)}
+    assert looked_at.issuperset(odd), f"{node.name} does not look at {odd}, but at {looked_at}"
 
 
 def check_bounded(node: Node) -> None:

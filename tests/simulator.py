@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +15,10 @@ from typing import Any
 from tocsin.core import effects as fx
 from tocsin.core.board import Board
 from tocsin.core.buffer import Buffer, Gap, Page
-from tocsin.core.bus import Arrival, Loss
+from tocsin.core.bus import Arrival, Burst, Loss
 from tocsin.core.cursor import Cursor, buffer_id
 from tocsin.core.errors import CodecError
-from tocsin.core.event import Draft, Event, report, seal
+from tocsin.core.event import Draft, Event, report, seal_all
 from tocsin.core.interest import EVERYTHING, Interests
 from tocsin.core.lasting import LastingBuffer
 from tocsin.core.messages import Message, decode
@@ -94,34 +95,37 @@ class Node:
         for other in world.names:
             self.board.set_node(self.replica.liveness.resource(other, ""))
 
-    def publish(self, draft: Draft) -> str:
-        """Publishes an event of this node; as the agent does, drafts wait until the node is ready."""
+    def publish(self, *drafts: Draft) -> list[str]:
+        """Publishes events of this node as one; as the agent does, drafts wait until the node is ready."""
         if not self.replica.ready:
-            self.drafts.append(draft)
-            return ""
-        event = seal(
-            draft,
+            self.drafts += drafts
+            return []
+        events = seal_all(
+            drafts,
             cluster="sim",
             origin=self.name,
             incarnation=self.replica.incarnation,
             seq=self.replica.own.known + 1,
             time="2026-01-01T00:00:00.000000Z",
         )
-        arrival = Arrival(event, self.world.now)
-        self._enter(arrival)
-        self.world.published.setdefault(event.sequence[:13] + self.name, []).append(event.sequence)
-        self.do(self.replica.local([arrival], self.world.now))
-        return event.sequence
+        arrivals = [Arrival(event, self.world.now) for event in events]
+        sequences = [event.sequence for event in events]
+        self._enter(arrivals)
+        self.world.published.setdefault(sequences[0][:13] + self.name, []).extend(sequences)
+        self.do(self.replica.local(arrivals, self.world.now))
+        return sequences
 
-    def _enter(self, item: Arrival | Loss) -> None:
-        if isinstance(item, Arrival):
-            self.board.fold(item.event)
-            number = self.buffer.append(item, self.world.now, "")
-            if self.world.now - item.born <= self.buffer.retain:  # what is older must leave before its time
-                self.numbered[number] = self.world.now
-        else:
-            self.buffer.mark(item, self.world.now, "")
-        self.entries.append(item)
+    def _enter(self, arrivals: list[Arrival]) -> None:
+        now, burst = self.world.now, Burst.of(arrivals, follow=True)
+        self.board.fold_burst(burst)
+        for number, arrival in zip(self.buffer.extend(burst, now, ""), arrivals, strict=True):
+            if now - arrival.born <= self.buffer.retain:  # what is older must leave before its time
+                self.numbered[number] = now
+        self.entries += arrivals
+
+    def _lose(self, loss: Loss) -> None:
+        self.buffer.mark(loss, self.world.now, "")
+        self.entries.append(loss)
 
     def do(self, effects: list[fx.Effect]) -> None:  # noqa: C901, PLR0912
         """Carries out effects as the agent does."""
@@ -130,10 +134,9 @@ class Node:
                 case fx.Send(payload, to):
                     self.world.send(self.name, payload, to)
                 case fx.Deliver(arrivals):
-                    for arrival in arrivals:
-                        self._enter(arrival)
+                    self._enter(arrivals)
                 case fx.Lose(loss):
-                    self._enter(loss)
+                    self._lose(loss)
                 case fx.Base(origin, sequence):
                     self.bases[origin] = sequence
                     self.buffer.base(origin, sequence)
@@ -275,8 +278,14 @@ class World:
                 node.inbox.append((sender, message))
 
     def emit(self, name: str, subject: str = "x", status: str = "ok", type_: str = "service.started") -> str:
-        """Something happens on a node."""
-        return self.nodes[name].publish(report(type_, subject, status, f"{subject} {status}"))
+        """Something happens on a node; empty if it waits until the node is ready."""
+        published = self.nodes[name].publish(report(type_, subject, status, f"{subject} {status}"))
+        return published[0] if published else ""
+
+    def emit_many(self, name: str, said: Sequence[str | None]) -> None:
+        """Many things happen on a node at once; ``None``: what is no state of anything."""
+        steps = (report("backup.step", f"x{n % 3}", status, "one of many") for n, status in enumerate(said))
+        self.nodes[name].publish(*steps)
 
 
 def _read(payload: bytes) -> Message | None:
