@@ -11,8 +11,8 @@ from tests.core.made import LIFE, WALL, arrival, loss
 from tocsin.config import Config, load
 from tocsin.core.board import Board, Resource
 from tocsin.core.bus import Burst
-from tocsin.core.event import sequence_of
 from tocsin.core.recent import Recent
+from tocsin.core.sequence import sequence_of
 from tocsin.kept import Kept, make_buffer
 from tocsin.parts import feeds, here, urls
 

@@ -157,8 +157,6 @@ class Agent:
         """Publishes all drafts or none; returns their sequences. Raises EventTooLarge, NotReady."""
         if not self.publisher.open:
             raise NotReady(self.readiness())
-        if not drafts:
-            return []
         events = self.publisher.seal(drafts, self.wall())
         now = self.now()
         self.bus.publish(Burst.of([Arrival(event, now) for event in events], follow=True))

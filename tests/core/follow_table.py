@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tocsin.core.event import sequence_of
 from tocsin.core.follow import Follow, News, Reply, Request
 from tocsin.core.frames import Frames
 from tocsin.core.interest import Interests
+from tocsin.core.sequence import sequence_of
 
 TABLE = Path(__file__).parent.parent / "follow_cases.json"
 OUTPUTS = ("asks", "handles", "gap", "refreshes", "refused")

@@ -7,8 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 from tocsin.core.bus import Arrival, Burst, Loss
-from tocsin.core.event import Draft, Event, seal, sequence_of
+from tocsin.core.event import Draft, Event, seal
 from tocsin.core.page import Entry, following
+from tocsin.core.sequence import sequence_of
 
 __all__ = ["LIFE", "WALL", "arrival", "burst", "event", "loss", "seqs"]
 

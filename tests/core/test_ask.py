@@ -6,9 +6,9 @@ import pytest
 
 from tests.core.made import LIFE, WALL, event, loss
 from tocsin.core.ask import Ask
-from tocsin.core.event import sequence_of
 from tocsin.core.interest import EVERYTHING, Interests
 from tocsin.core.page import Entry
+from tocsin.core.sequence import sequence_of
 
 
 def entry(seq: int, born: float = 0.0) -> Entry:

@@ -9,7 +9,8 @@ import pytest
 
 from tocsin.core.board import Board, Resource, worst
 from tocsin.core.bus import Arrival, Burst
-from tocsin.core.event import Event, report, seal, sequence_of
+from tocsin.core.event import Event, report, seal
+from tocsin.core.sequence import sequence_of
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -11,8 +11,8 @@ from tocsin.core.ask import MAX_ANSWER
 from tocsin.core.buffer import Buffer, Gap, Page
 from tocsin.core.bus import Arrival
 from tocsin.core.cursor import Cursor
-from tocsin.core.event import sequence_of
 from tocsin.core.interest import Interests
+from tocsin.core.sequence import sequence_of
 
 ID = "k3f9a.1"
 

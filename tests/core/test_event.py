@@ -15,13 +15,11 @@ from tocsin.core.event import (
     Payload,
     decode,
     decode_all,
-    incarnation_of,
     report,
     seal,
     seal_all,
-    seq_of,
-    sequence_of,
 )
+from tocsin.core.sequence import sequence_of
 
 TIME = "2026-11-23T12:00:00.000001Z"
 
@@ -188,14 +186,6 @@ def test_an_origin_speaks_for_others_only_of_nodes_and_rails(type: str) -> None:
         decode(body, origin="node3")
     with pytest.raises(CodecError, match="of 'node1' about 'node2'"):
         decode(body.replace(type.encode(), b"service.down"), origin="node1")
-
-
-def test_sequences_sort_as_text() -> None:
-    """Text order is the order of lives, and within a life of numbers."""
-    pairs = [(1, 2), (1, 10), (2, 1), (10, 1), (1_764_000_000_000, 999_999_999_999)]
-    texts = [sequence_of(*pair) for pair in pairs]
-    assert sorted(texts) == texts
-    assert pairs == [(incarnation_of(text), seq_of(text)) for text in texts]
 
 
 def test_an_event_has_at_most_16_kib() -> None:

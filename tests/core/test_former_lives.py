@@ -13,8 +13,8 @@ from tests.core.test_relaying import parted, services
 from tests.simulator import Reader, World
 from tocsin.core import effects as fx
 from tocsin.core import messages as ms
-from tocsin.core.event import seq_of, sequence_of
 from tocsin.core.replica import Replica
+from tocsin.core.sequence import seq_of, sequence_of
 from tocsin.core.telling import later as later_entries
 
 

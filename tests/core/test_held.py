@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.core.made import LIFE, WALL, event, loss
-from tocsin.core.event import sequence_of
 from tocsin.core.held import Held
 from tocsin.core.page import GONE, Entry
+from tocsin.core.sequence import sequence_of
 
 
 def s(seq: int, life: int = LIFE) -> str:

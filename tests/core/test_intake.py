@@ -11,10 +11,10 @@ from tests.simulator import World
 from tocsin.core import effects as fx
 from tocsin.core import messages as ms
 from tocsin.core.bus import Arrival
-from tocsin.core.event import sequence_of
 from tocsin.core.liveness import MAX_NAMES
 from tocsin.core.messages import decode, encode
 from tocsin.core.replica import Replica
+from tocsin.core.sequence import sequence_of
 
 NOW = 1000.0
 

@@ -8,10 +8,10 @@ from tests.core.made import LIFE
 from tests.simulator import Reader, World, check_order
 from tocsin.core import effects as fx
 from tocsin.core import messages as ms
-from tocsin.core.event import incarnation_of, seq_of, sequence_of
 from tocsin.core.joining import RENEW_EVERY
 from tocsin.core.messages import encode
 from tocsin.core.replica import Replica
+from tocsin.core.sequence import incarnation_of, seq_of, sequence_of
 from tocsin.core.twin import FORGOTTEN
 
 NOW = 1000.0

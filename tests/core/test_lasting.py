@@ -9,9 +9,9 @@ from tests.core.made import LIFE, WALL, arrival, event, loss, seqs
 from tocsin.core.buffer import Gap, Page
 from tocsin.core.bus import Arrival, Loss
 from tocsin.core.cursor import Cursor
-from tocsin.core.event import sequence_of
 from tocsin.core.lasting import LastingBuffer, Marks, Snapshot
 from tocsin.core.page import Entry
+from tocsin.core.sequence import sequence_of
 
 OLD, NEW = "k3f9a.1", "k3f9a.2"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tests.core.made import arrival
-from tocsin.core.event import sequence_of
 from tocsin.core.lives import Life
 from tocsin.core.origin import CLOSE_AFTER, MAX_AHEAD, Gate, Origin
+from tocsin.core.sequence import sequence_of
 
 
 def never(then: float) -> bool:

@@ -7,8 +7,8 @@ import pytest
 from tests.schedules import assert_agreement
 from tests.simulator import World, check_order
 from tocsin.core import messages as ms
-from tocsin.core.event import seq_of
 from tocsin.core.relaying import HELPERS, Relaying
+from tocsin.core.sequence import seq_of
 
 #: How many nodes there are, and between which there is no path.
 PARTED = {

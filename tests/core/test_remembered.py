@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.core.made import LIFE, event
-from tocsin.core.event import sequence_of
 from tocsin.core.remembered import Remembered
+from tocsin.core.sequence import sequence_of
 
 
 def test_the_first_sequence_counts() -> None:

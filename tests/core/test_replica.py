@@ -10,8 +10,8 @@ from tests.schedules import SCHEDULES, assert_agreement
 from tests.simulator import World, check_order
 from tocsin.core import effects as fx
 from tocsin.core import messages as ms
-from tocsin.core.event import incarnation_of, seq_of, sequence_of
 from tocsin.core.replica import Replica
+from tocsin.core.sequence import incarnation_of, seq_of, sequence_of
 
 
 def cluster(count: int = 3, **settings: float) -> World:

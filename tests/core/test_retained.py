@@ -12,8 +12,8 @@ from tests.core.made import LIFE, arrival, loss
 from tests.core.made import burst as made_burst
 from tocsin.core.buffer import Buffer
 from tocsin.core.bus import Arrival
-from tocsin.core.event import sequence_of
 from tocsin.core.page import Entry
+from tocsin.core.sequence import sequence_of
 
 WALL = "2026-01-01T00:00:00.000000Z"
 RETAIN = 10.0

@@ -11,11 +11,11 @@ from tests.core.made import LIFE, arrival, loss
 from tocsin.core import effects as fx
 from tocsin.core.board import Resource
 from tocsin.core.errors import CodecError
-from tocsin.core.event import sequence_of
 from tocsin.core.messages import PROTOCOL, AskSection, Section, decode
 from tocsin.core.origin import SECTION_PATIENCE, Origin
 from tocsin.core.repair import Repair
 from tocsin.core.sections import Sections
+from tocsin.core.sequence import sequence_of
 
 
 def resource(subject: str) -> Resource:

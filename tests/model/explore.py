@@ -31,8 +31,8 @@ from urllib.parse import urlencode
 from tests.core.made import WALL, event
 from tocsin.core.buffer import Buffer
 from tocsin.core.bus import Arrival, Loss
-from tocsin.core.event import incarnation_of, seq_of, sequence_of
 from tocsin.core.follow import Follow, News, Reply, Request
+from tocsin.core.sequence import incarnation_of, seq_of, sequence_of
 from tocsin.web.feed import Feed
 from tocsin.web.node import Settings
 from tocsin.web.query import parse_query, parse_resume

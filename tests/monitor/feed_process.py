@@ -17,7 +17,8 @@ import uvicorn
 from tocsin.core.buffer import Buffer
 from tocsin.core.bus import Arrival, Loss
 from tocsin.core.cursor import buffer_id
-from tocsin.core.event import Draft, seal, sequence_of
+from tocsin.core.event import Draft, seal
+from tocsin.core.sequence import sequence_of
 from tocsin.web.feed import Feed
 from tocsin.web.node import Settings
 from tocsin.web.problems import Problem

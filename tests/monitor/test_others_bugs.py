@@ -13,7 +13,7 @@ import pytest
 from tests.monitor.feeds import FeedNode, impostor
 from tests.web.browser.proxy import Proxy
 from tocsin.core import follow
-from tocsin.core.event import seq_of
+from tocsin.core.sequence import seq_of
 from tocsin.monitor import AsyncMonitor, Gap, Monitor
 
 

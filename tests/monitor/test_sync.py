@@ -13,7 +13,7 @@ import pytest
 from tests.monitor.feeds import FeedNode, impostor
 from tocsin.core import follow
 from tocsin.core.errors import InterestError
-from tocsin.core.event import seq_of
+from tocsin.core.sequence import seq_of
 from tocsin.monitor import Event, Gap, Monitor, NoContact, Refused
 
 

@@ -21,7 +21,7 @@ from tests.storage.lives import Life
 from tests.tools.namespaces import in_namespaces, sh
 from tocsin.core.buffer import Gap, Page
 from tocsin.core.cursor import Cursor
-from tocsin.core.event import sequence_of
+from tocsin.core.sequence import sequence_of
 from tocsin.storage import writer as writing
 from tocsin.storage.log_file import NAME
 from tocsin.storage.records import Header, frame, read

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tocsin.core.board import Resource
-from tocsin.core.event import sequence_of
+from tocsin.core.sequence import sequence_of
 from tocsin.storage.state import KEEP_NAMES, State, StateFile
 
 

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from tests.web.nodes import ID, LIFE, Node, client
 from tocsin.core.board import Resource
-from tocsin.core.event import sequence_of
+from tocsin.core.sequence import sequence_of
 from tocsin.web.problems import PROBLEMS
 
 EVENTS = "/api/v1/events"

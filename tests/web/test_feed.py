@@ -10,7 +10,8 @@ import pytest
 
 from tests.web.nodes import ID, LIFE, Node, client, serving
 from tocsin.core.bus import Loss
-from tocsin.core.event import Draft, sequence_of
+from tocsin.core.event import Draft
+from tocsin.core.sequence import sequence_of
 
 EVENTS = "/api/v1/events"
 BATCH = "application/cloudevents-batch+json"

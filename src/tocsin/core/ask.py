@@ -8,9 +8,9 @@ from typing import Final
 from msgspec import Struct
 
 from tocsin.core.bus import Loss
-from tocsin.core.event import incarnation_of
 from tocsin.core.interest import Interests
 from tocsin.core.page import Entry, following, weight
+from tocsin.core.sequence import incarnation_of
 
 __all__ = ["MAX_ANSWER", "Ask"]
 

@@ -90,8 +90,8 @@ class Bus:
             self._lost.append(lost)
 
     def publish(self, burst: Burst) -> None:
-        """Hands arrivals that come together to all subscribers."""
-        for subscriber in self._arrived:
+        """Hands arrivals that come together to all subscribers; of nothing nobody is told."""
+        for subscriber in self._arrived if burst.arrivals else ():
             subscriber(burst)
 
     def lose(self, loss: Loss) -> None:

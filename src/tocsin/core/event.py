@@ -8,7 +8,7 @@ bytes (:attr:`Event.body`) are reused on the rails, in the log file and in the f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 from operator import attrgetter
 from sys import intern
@@ -19,6 +19,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 from msgspec.structs import force_setattr
 
 from tocsin.core.errors import CodecError, EventTooLarge
+from tocsin.core.sequence import sequences_of
 
 __all__ = [
     "KINDS_OF_AGENTS",
@@ -31,13 +32,9 @@ __all__ = [
     "Payload",
     "decode",
     "decode_all",
-    "incarnation_of",
     "report",
     "seal",
     "seal_all",
-    "seq_of",
-    "sequence_of",
-    "sequences_of",
 ]
 
 MAX_EVENT_BYTES: Final = 16 * 1024
@@ -59,8 +56,6 @@ _SEVERITY_OF_STATUS: Final = {
     "unknown": "notice",
     "gone": "notice",
 }
-#: How the sequences of a thousand events that follow each other end.
-_LAST_DIGITS: Final = [str(number).zfill(3) for number in range(1000)]
 _SEQUENCE: Final = re.compile(r"[0-9]{13}-[0-9]{12}\Z")
 
 
@@ -246,8 +241,7 @@ _encoder = msgspec.json.Encoder()
 #: Bytes of an event that is read again. Longer ones may be nested too deeply for that with a higher stack.
 _SHORT: Final = 1024
 
-_type, _severity = attrgetter("type"), attrgetter("severity")
-_status, _status_in_data = attrgetter("status"), attrgetter("data.status")
+_type, _severity, _status = attrgetter("type"), attrgetter("severity"), attrgetter("data.status")
 _id, _sequence, _extensions = attrgetter("id"), attrgetter("sequence"), attrgetter("extensions")
 _origin, _node, _data = attrgetter("origin"), attrgetter("node"), attrgetter("data")
 
@@ -259,46 +253,6 @@ def _is_plain(type: str, data: bytes | Raw) -> bool:
         return _statuses.decode(data).status is None
     except _UNREADABLE:
         return True
-
-
-def _are_plain(types: Iterable[str], data: Iterable[bytes]) -> Iterable[bool]:
-    """The same of many: as a rule all are, and then each step is one call for all of them."""
-    types, data = list(types), list(data)
-    try:
-        if not any(map(_status, map(_statuses.decode, data))) and not _any_of_nodes(types):
-            return repeat(True)
-    except _UNREADABLE:
-        pass
-    return map(_is_plain, types, data)
-
-
-def _any_of_nodes(types: Iterable[str]) -> bool:
-    return any(type.startswith("node") for type in set(types))
-
-
-def sequence_of(incarnation: int, seq: int) -> str:
-    """The attribute ``sequence``: text order is number order (CloudEvents extension 'sequence')."""
-    return f"{str(incarnation).zfill(13)}-{str(seq).zfill(12)}"
-
-
-def sequences_of(incarnation: int, first: int, count: int) -> list[str]:
-    """The sequences of ``count`` events of a life from number ``first`` on."""
-    found: list[str] = []
-    while len(found) < count:
-        thousands, rest = divmod(first + len(found), 1000)
-        begin = f"{str(incarnation).zfill(13)}-{str(thousands).zfill(9)}"
-        found += map(begin.__add__, _LAST_DIGITS[rest : rest + count - len(found)])
-    return found
-
-
-def incarnation_of(sequence: str) -> int:
-    """The incarnation in a sequence."""
-    return int(sequence[:13])
-
-
-def seq_of(sequence: str) -> int:
-    """The number within its incarnation of a sequence."""
-    return int(sequence[14:])
 
 
 def report(
@@ -354,7 +308,7 @@ def seal_all(
     bodies = list(map(_encoder.encode, sealed))
     if max(map(len, bodies), default=0) > _SHORT or any(map(_extensions, drafts)):
         return [_extended(*each) for each in zip(drafts, bodies, sequences, strict=True)]
-    ids, plain = map(_id, sealed), _are_plain(map(_type, drafts), data)
+    ids, plain = map(_id, sealed), map(_is_plain, map(_type, drafts), data)
     return list(map(Event, repeat(origin), sequences, ids, map(_severity, drafts), bodies, plain))
 
 
@@ -408,7 +362,8 @@ def decode_all(bodies: Sequence[bytes], sequences: Sequence[str], origin: str) -
         return []
     identities = list(map(_sequence, said)) == sequences == list(map(_id, said))
     speakers = {*map(_origin, said), *map(_node, said)} == {origin}
-    plain = not any(map(_status_in_data, said)) and not _any_of_nodes(map(_type, said))
+    about_nodes = any(type.startswith("node") for type in set(map(_type, said)))
+    plain = not any(map(_status, said)) and not about_nodes
     if not (identities and speakers and plain):
         return []
     severities = map(_severity, said)

@@ -12,8 +12,8 @@ from operator import attrgetter
 from typing import Final
 
 from tocsin.core.bus import Loss
-from tocsin.core.event import incarnation_of, sequence_of
 from tocsin.core.page import GONE, Entry, following
+from tocsin.core.sequence import incarnation_of, sequence_of
 
 __all__ = ["Held"]
 

@@ -16,22 +16,14 @@ from tocsin.core.board import Resource
 from tocsin.core.bus import Arrival, Loss
 from tocsin.core.effects import Base, Deliver, Effect, Lose, NodeState, Publish, Ready, Send, Skip
 from tocsin.core.errors import CodecError
-from tocsin.core.event import (
-    MAX_EVENT_BYTES,
-    Event,
-    decode,
-    decode_all,
-    incarnation_of,
-    seq_of,
-    sequence_of,
-    sequences_of,
-)
+from tocsin.core.event import MAX_EVENT_BYTES, Event, decode, decode_all
 from tocsin.core.liveness import MAX_NAMES, Liveness
 from tocsin.core.lives import Life
 from tocsin.core.messages import Events
 from tocsin.core.origin import CLOSE_AFTER, Origin
 from tocsin.core.repair import DEGRADED_AFTER, Repair
 from tocsin.core.sections import Sections
+from tocsin.core.sequence import incarnation_of, seq_of, sequence_of, sequences_of
 from tocsin.core.telling import degraded_report
 
 __all__ = ["Intake"]

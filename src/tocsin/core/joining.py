@@ -12,13 +12,14 @@ from typing import Final
 from tocsin.core.board import Resource
 from tocsin.core.bus import Loss
 from tocsin.core.effects import Base, Begin, Clash, Lose, Publish, Send
-from tocsin.core.event import report, seq_of, sequence_of
+from tocsin.core.event import report
 from tocsin.core.intake import Intake
 from tocsin.core.lives import MAX_INCARNATION, Life
 from tocsin.core.messages import Announce, Entry, Hello, Message, encode
 from tocsin.core.origin import Origin
 from tocsin.core.probing import Probing
 from tocsin.core.relaying import Relaying
+from tocsin.core.sequence import seq_of, sequence_of
 from tocsin.core.telling import entries_of_silent, some
 from tocsin.core.twin import Twin
 

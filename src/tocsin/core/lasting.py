@@ -16,9 +16,9 @@ from msgspec import Struct
 from tocsin.core.buffer import Buffer
 from tocsin.core.bus import Arrival, Loss
 from tocsin.core.cursor import Cursor
-from tocsin.core.event import incarnation_of, sequence_of
 from tocsin.core.held import Held
 from tocsin.core.page import Entry, following
+from tocsin.core.sequence import incarnation_of, sequence_of
 
 __all__ = ["LastingBuffer", "Marks", "Snapshot"]
 

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Final
 
 from tocsin.core.bus import Arrival
-from tocsin.core.event import seq_of, sequence_of
+from tocsin.core.sequence import seq_of, sequence_of
 from tocsin.core.stretches import Stretches
 
 __all__ = ["MAX_INCARNATION", "MAX_JUMP", "MAX_SEQ", "Life"]

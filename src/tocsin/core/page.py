@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from tocsin.core.bus import Loss
 from tocsin.core.cursor import Cursor
-from tocsin.core.event import Event, incarnation_of, seq_of, sequence_of
+from tocsin.core.event import Event
+from tocsin.core.sequence import incarnation_of, seq_of, sequence_of
 
 __all__ = ["ENVELOPE", "GONE", "Entry", "Gap", "Page", "following", "furthest", "preceding", "weight"]
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 from tocsin.core.bus import Arrival, Loss
 from tocsin.core.effects import Effect, Late, Lose, Measured, Publish, Send
 from tocsin.core.errors import CodecError
-from tocsin.core.event import decode, incarnation_of, seq_of, sequence_of
+from tocsin.core.event import decode
 from tocsin.core.joining import Joining
 from tocsin.core.lives import MAX_INCARNATION, Life
 from tocsin.core.messages import (
@@ -35,6 +35,7 @@ from tocsin.core.messages import (
 )
 from tocsin.core.messages import decode as decode_message
 from tocsin.core.origin import Origin
+from tocsin.core.sequence import incarnation_of, seq_of, sequence_of
 from tocsin.core.telling import better, bursts, entries, later, measured
 
 __all__ = ["Replica"]

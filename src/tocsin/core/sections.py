@@ -16,7 +16,7 @@ from tocsin.core.board import Resource
 from tocsin.core.bus import Arrival, Loss
 from tocsin.core.effects import Doubt, Effect, Lose, Publish, ReplaceSection, Send
 from tocsin.core.errors import CodecError
-from tocsin.core.event import incarnation_of, report, seq_of, sequence_of
+from tocsin.core.event import report
 from tocsin.core.messages import (
     MAX_MESSAGE_BYTES,
     AskSection,
@@ -27,6 +27,7 @@ from tocsin.core.messages import (
 )
 from tocsin.core.origin import SECTION_PATIENCE, Gate, Origin
 from tocsin.core.repair import Repair
+from tocsin.core.sequence import incarnation_of, seq_of, sequence_of
 
 __all__ = ["Sections", "Whole"]
 
