@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import structs
 
 from tocsin.core import sections
+from tocsin.core.intake import Intake
 from tocsin.core.joining import Joining
 from tocsin.core.messages import Announce
 from tocsin.core.replica import Replica
@@ -128,6 +129,10 @@ BUGS: Final = [
     Bug(
         "events of an origin with a former life were not passed on to who did not hear it",
         Replica, "_help", _silent_with_one_life_only, "plain", 956,
+    ),
+    Bug(
+        "who came from a node that had left a life early, to one that had its end, was not told",
+        Intake, "_warn", _nothing, "plain", 23519,
     ),
     Bug(
         "nodes that started at once, with a file each, waited for each other's sections",

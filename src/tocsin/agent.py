@@ -149,7 +149,8 @@ class Agent:
                 log.info(event.type, subject=event.subject, severity=event.severity, sequence=event.sequence)
 
     def _log_loss(self, loss: Loss) -> None:
-        log.warning("events lost", origin=loss.origin, first=loss.first, last=loss.last)
+        if not loss.elsewhere:
+            log.warning("events lost", origin=loss.origin, first=loss.first, last=loss.last)
 
     # -- publishing ------------------------------------------------------------------------
 
@@ -157,8 +158,7 @@ class Agent:
         """Publishes all drafts or none; returns their sequences. Raises EventTooLarge, NotReady."""
         if not self.publisher.open:
             raise NotReady(self.readiness())
-        events = self.publisher.seal(drafts, self.wall())
-        now = self.now()
+        events, now = self.publisher.seal(drafts, self.wall()), self.now()
         self.bus.publish(Burst.of([Arrival(event, now) for event in events], follow=True))
         brought, self._brought = self._brought, []
         for draft in kinds_added(self.name, brought):

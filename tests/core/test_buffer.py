@@ -586,6 +586,17 @@ def test_who_comes_from_elsewhere_by_a_late_loss_is_told_there_and_only_there() 
     assert (gap(buffer.since(at(4))).lost, buffer.cursor) == ({}, at(5))
 
 
+def test_what_others_may_lack_is_told_to_all_and_lost_to_nobody() -> None:
+    """Who has not seen it gets it here; who cannot know whether it has is told a gap without ``lost``."""
+    buffer = filled("a1", "a2")
+    buffer.append(arrival("a", 1, life=LIFE + 1), 1, WALL)
+    buffer.mark(loss("a", 2, 2)._replace(late=True, elsewhere=True), 2, WALL)
+
+    assert seqs(page(buffer.resume("x", {"a": s(1)})).entries) == ["a2", "a1"]
+    for told in (gap(buffer.resume("x", {"a": s(1, LIFE + 1)})), gap(buffer.since(at(3)))):
+        assert (told.reason, told.lost, told.cursor) == ("replica", {}, at(4))
+
+
 def test_a_late_loss_before_a_hole_is_no_marker_out_of_order() -> None:
     """Where nothing later has its number yet, it is a loss as any."""
     buffer = filled("a1")

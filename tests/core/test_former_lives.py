@@ -141,6 +141,40 @@ def test_readers_of_a_node_that_does_not_know_how_far_it_came_are_told() -> None
     assert 1 == len(reader.gaps)
 
 
+def test_who_comes_from_a_node_that_left_a_life_early_is_told_where_its_end_is() -> None:
+    """n2 left it on the word of its origin; n3, which held more of it, was cut off then (``plain 23519``)."""
+    world = running(3)
+    reader = Reader(world.nodes["n2"])
+    world.network.cut("n2", (0, 1), ["n1", "n3"])
+    sent = [world.emit("n1", "web", "failed"), world.emit("n1", "web", "ok")]
+    world.run(0.5)
+    world.kill("n1")
+    world.network.heal()
+    world.network.cut("n3", (0, 1), ["n1", "n2"])
+    world.run(0.3)
+    world.start("n1")  # it hears n2 only, which lacks these two
+    world.run(10)
+    world.emit("n1", "web", "failed")
+    world.run(1)
+    reader.poll(world.nodes["n2"], 1000)
+    assert [] == reader.gaps
+    n2 = world.kill("n2")  # before it hears that there was more
+    world.network.heal()
+    for _ in range(20):
+        world.run(0.5)
+        reader.poll(world.nodes["n3"], 1000)
+
+    assert not set(sent) & {event.sequence for event in reader.told if event.origin == "n1"}
+    assert sent == services(world, "n3", "n1")[1:3]
+    assert [("replica", {})] == [(reason, lost(before, after)) for reason, before, after in reader.gaps]
+    assert not n2.losses()
+
+
+def lost(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:
+    """What a gap moved on."""
+    return {name: sequence for name, sequence in after.items() if sequence != before.get(name)}
+
+
 @pytest.mark.parametrize("clean", [True, False])
 def test_a_number_saved_before_a_crash_is_not_taken_for_the_end(clean: bool) -> None:
     """More may have been told after it was saved, and with nobody else here nobody can say."""

@@ -507,7 +507,7 @@ def left_behind(*seqs: int) -> Replica:
 
 def losses(effects: list[fx.Effect]) -> list[tuple[str, str, bool]]:
     """What was told as lost, and whether that was late."""
-    return [e.loss[1:] for e in effects if isinstance(e, fx.Lose)]
+    return [e.loss[1:4] for e in effects if isinstance(e, fx.Lose)]
 
 
 @pytest.mark.parametrize("had", [0, 2])

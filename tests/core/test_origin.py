@@ -150,3 +150,19 @@ def test_where_former_lives_were_left_is_remembered() -> None:
     found = [origin.left_at(life) for life in (24, 25, 26, 27, 28, 56, 57, 58, 59)]
     assert [None, None, 26, 0, 28, 56, 0, None, None] == found
     assert None is Origin("n2").left_at(1)
+
+
+def test_a_former_life_may_have_come_further_than_its_origin_knows() -> None:
+    """Told once, of what was handed on here beyond its word; not where it says as much, more, or nothing."""
+    made = Origin("n1", fresh=False)
+    made.begin(7, 0.0)
+    made.life.accepted = 7
+    made.begin(8, 0.0)
+    made.move_on(0.0)
+    found = []
+    for previous in (None, "", sequence_of(7, 7), sequence_of(7, 9), sequence_of(7, 4)):
+        made.life.previous = previous
+        found.append(made.further_than_told())
+    assert [None, None, None, None, (7, 5, 7)] == found
+    made.warned = 7
+    assert made.further_than_told() is None

@@ -131,6 +131,8 @@ def _rail_is_fine(cluster: Cluster, node: int) -> bool:
 @pytest.mark.timeout(180)
 def test_a_rail_that_flaps_is_told_as_flapping(cluster: Cluster) -> None:
     """Rail 2 of node 3 comes and goes: one rail.flapping instead of a stream of events, then how it is."""
+    # What node 3 says of its two rails when it starts comes a moment after it is ready.
+    until(lambda: len(cluster.events(1, "rail.*@node3")) >= 2, 10, "node 3 has told of its rails")
     started = len(cluster.events(1, "rail.*@node3"))
     for _ in range(4):
         cluster.net.cut(3, 2)

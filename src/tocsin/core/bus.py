@@ -63,6 +63,8 @@ class Loss(NamedTuple):
     last: str
     #: It is of a former life that was left: later events have their numbers, and yet readers must be told.
     late: bool = False
+    #: Nothing of it is lost here, but who comes from another node, which left that life earlier, may lack it.
+    elsewhere: bool = False
 
 
 class Bus:

@@ -235,7 +235,15 @@ class Intake:
                 self._give_up(origin, life, now)
             else:
                 origin.move_on(now)
+                self._warn(origin)
                 self._sections.want(origin, None, now, joining=not self.ready)
+
+    def _warn(self, origin: Origin) -> None:
+        """Who comes from a node that left a former life earlier lacks what was handed on here of its end."""
+        if self.ready and not origin.fresh and (further := origin.further_than_told()) is not None:
+            origin.warned, first, last = further
+            first_sequence, end = sequence_of(origin.warned, first), sequence_of(origin.warned, last)
+            self._out.append(Lose(Loss(origin.name, first_sequence, end, late=True, elsewhere=True)))
 
     def _all_announced_since(self, then: float) -> bool:
         then += self.period  # before that not all who live are heard, nor have they answered this node
@@ -353,6 +361,8 @@ class Intake:
         self.ready = True
         self._out.extend(self._sections.doubt_rest(self.origins))
         self._out.extend(NodeState(name) for name in self.liveness.learn(self._sections.members))
+        for origin in self.origins.values():
+            self._warn(origin)
         self._out += [NodeState(self.me), Ready()]
 
     # -- bounds ---------------------------------------------------------------------------

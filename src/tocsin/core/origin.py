@@ -13,6 +13,7 @@ from typing import Final
 
 from tocsin.core.bus import Loss
 from tocsin.core.lives import Life
+from tocsin.core.sequence import incarnation_of, seq_of
 
 __all__ = ["CLOSE_AFTER", "MAX_AHEAD", "SECTION_PATIENCE", "Gate", "Origin"]
 
@@ -49,6 +50,8 @@ class Origin:
     current: int = 0
     #: Former lives that were left here, the youngest ones: up to which number each was handed on or given up.
     left: dict[int, int] = field(default_factory=dict)
+    #: The newest former life of which readers who come from elsewhere were told that they may lack its end.
+    warned: int = 0
     #: First contact: it is not known yet where what can be had of it begins.
     fresh: bool = True
     #: While joining: the others are asked what they hold of a former life, which is the current one now.
@@ -107,6 +110,17 @@ class Origin:
         if min(self.left, default=incarnation) < incarnation < self.current:
             return self.left.get(incarnation, 0)
         return self.left.get(incarnation)
+
+    def further_than_told(self) -> tuple[int, int, int] | None:
+        """A former life of which more was handed on here than the origin itself says that there was.
+
+        Its incarnation, and the first and last number of that. Who heard nothing else left it earlier.
+        """
+        previous = self.life.previous
+        if not previous or self.warned >= (incarnation := incarnation_of(previous)):
+            return None
+        left, told = self.left_at(incarnation), seq_of(previous)
+        return (incarnation, told + 1, left) if left is not None and told < left else None
 
     def recall(self, incarnation: int, last: int, now: float) -> None:
         """Begins with a former life, if anybody holds something of it; it ended with number ``last``."""

@@ -219,6 +219,7 @@ class Replica(Joining):
                 life.learn(seq_of(previous), now)
         elif incarnation_of(previous) < origin.current:
             self._tell_late(origin.name, incarnation_of(previous), seq_of(previous))
+            self._warn(origin)
 
     def _help(self, sender: str, message: Announce | Hello, now: float) -> None:
         """Tells a node, it alone, what is known here of origins that it does not hear."""

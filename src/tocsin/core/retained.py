@@ -161,7 +161,8 @@ class Retained:
         held = self._of(loss.origin)
         late = loss.last <= held.seen
         if late:
-            held.give_up(loss.last)
+            if not loss.elsewhere:
+                held.give_up(loss.last)
             if not loss.late:
                 return 0
             if (former := held.take_late()) is not None:

@@ -103,7 +103,7 @@ def of_entry(entry: Entry | Marks) -> bytes:
         )  # fmt: skip
         return frame(event)
     assert entry.marker is not None
-    origin, first, last, _ = entry.marker
+    origin, first, last, *_ = entry.marker
     marker = _Marker(
         entry.number, entry.prev, entry.at, entry.born, entry.recordedtime, origin, first, last, entry.reason
     )  # fmt: skip
