@@ -40,8 +40,8 @@ class Kept(NamedTuple):
 
     def take(self, burst: Burst, recent: Recent, now: float, wall: str) -> None:
         """Numbers what is kept here; everything that arrives is among the recent events for people."""
-        if not self.origins:
-            self._take(self.buffer, burst, recent, now, wall)
+        if burst.follow or not self.origins:
+            self._take(self.of(burst.events[0].origin), burst, recent, now, wall)
             return
         for buffer, group in groupby(burst.arrivals, key=lambda arrival: self.of(arrival.event.origin)):
             self._take(buffer, Burst.of(list(group)), recent, now, wall)

@@ -163,6 +163,7 @@ class TestABurst:
             Draft(type="a.b", id="an id of its own"),
             Draft(type="a.b", node="node2"),
             Draft(type="a.b", data="text is no payload"),
+            Draft(type="a.b", data={"status": ""}),
         ],
         ids=lambda draft: str(draft.type),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from tests.core.made import LIFE, event
@@ -167,6 +168,30 @@ def test_identity_and_size_of_an_event_are_checked() -> None:
     made.receive("n2", encode(ms.Events, "n2", LIFE, 10**11, [(0, event("n2", 10**11).body)]), now)
     assert 1 == made.counters["events_quarantined"]
     assert [1] == [a.event.seq for a in delivered(made.receive("n2", push(1), now))]
+
+
+@pytest.mark.parametrize("life", [LIFE, LIFE + 7])
+@pytest.mark.parametrize("packed", [None, 7, {"a": 1}, [7], [[0, "text"]], [[0, b"", 1, 2]], [[-1, b"{}"]]])
+def test_a_message_that_cannot_be_read_changes_nothing(packed: object, life: int) -> None:
+    """It is refused and counted before it is a sign of life, or begins one."""
+    made = replica()
+    meet(made)
+    now, heard = made._awake_at, made.liveness.age("n2", made._awake_at + 0.5)
+    for sender in ("n2", "n9"):
+        payload = msgspec.msgpack.encode([ms.PROTOCOL, "events", sender, life, 1, packed])
+        assert [] == made.receive(sender, payload, now + 0.5)
+    assert 2 == made.counters["messages_refused"]
+    assert heard == made.liveness.age("n2", now + 0.5)
+    assert (["n2"], [LIFE]) == (list(made.origins), list(made.origins["n2"].lives))
+    assert "n9" not in made.liveness.members
+
+
+def test_a_message_of_no_events_is_a_sign_of_life_and_no_more() -> None:
+    """Nobody sends one; it breaks nothing."""
+    made = replica()
+    meet(made)
+    assert [] == made.receive("n2", encode(ms.Events, "n2", LIFE + 1, 1, []), made._awake_at)
+    assert 0 == made.counters["messages_refused"]
 
 
 def test_a_life_of_many_events_is_met_late_and_again_after_a_long_cut() -> None:

@@ -124,6 +124,37 @@ def test_memory_is_bounded_by_shedding() -> None:
     assert 0 == made.size
 
 
+def test_what_came_together_is_shed_together_where_there_is_so_much_to_shed() -> None:
+    """The oldest first, and no more than has to go."""
+    made = Life("n1", LIFE, 0)
+    for start in (1, 11, 21):
+        some = [arrival("n1", seq) for seq in range(start, start + 10)]
+        made.follow(some, sum(len(each.event.body) for each in some))
+    handed_on(made)
+    for count, first in ((10, 11), (4, 15), (16, 31)):
+        assert count == made.shed(count)
+        assert list(range(first, 31)) == [seq for seq, _ in made.held(1, 99)]
+        assert made.size == sum(len(each.event.body) for _, each in made.held(1, 99))
+    assert 0 == made.shed(3)
+
+
+def test_what_is_held_back_is_shed_too() -> None:
+    """Behind a hole what is furthest ahead goes, and in no time, however much there is."""
+    made = life(*range(2, 2002))
+    assert 1990 == made.shed(1990)
+    assert list(range(2, 12)) == made.events.numbers(1, 3000)
+    assert 10 == made.shed(99)
+    assert 0 == made.size
+
+
+def test_nothing_is_held_of_what_was_before_the_first_contact() -> None:
+    """Nobody could ask for it, and it would never go."""
+    made = life(1, 2, 5, 6)
+    made.begin_behind(4, 0.0)
+    assert [5, 6] == made.events.numbers(0, 9) == handed_on(made)
+    assert made.size == sum(len(each.event.body) for _, each in made.held(1, 9))
+
+
 def test_the_sequence_of_a_number() -> None:
     """Life and number, as in the event itself."""
     assert arrival("n1", 7).event.sequence == life().sequence(7)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tocsin.core.sequence import incarnation_of, seq_of, sequence_of, sequences_of
+from tocsin.core.sequence import incarnation_of, is_next, seq_of, sequence_of, sequences_of
 
 
 def test_sequences_sort_as_text() -> None:
@@ -13,6 +13,13 @@ def test_sequences_sort_as_text() -> None:
     texts = [sequence_of(*pair) for pair in pairs]
     assert sorted(texts) == texts
     assert pairs == [(incarnation_of(text), seq_of(text)) for text in texts]
+
+
+def test_what_is_next() -> None:
+    """In the same life, and the next number."""
+    assert is_next(sequence_of(7, 99), sequence_of(7, 100))
+    for before in ("", sequence_of(7, 98), sequence_of(7, 100), sequence_of(6, 99)):
+        assert not is_next(before, sequence_of(7, 100))
 
 
 @pytest.mark.parametrize("first", [1, 998, 999, 1000, 1_234_567, 999_999_999_000])

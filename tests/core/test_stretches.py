@@ -54,6 +54,7 @@ def same(made: Stretches, model: dict[int, object]) -> None:
         for last in (number - 1, number + 2, number + 40, 10**9):
             held = [n for n in sorted(model) if number <= n <= last]
             assert held == made.numbers(number, last)
+            assert [(n, model[n]) for n in held] == list(made.between(number, last))
             following = [n for at, n in enumerate(held) if n == number + at]
             assert [model[n] for n in following] == made.following(number, last)
 

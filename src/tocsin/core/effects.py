@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 from tocsin.core.board import Resource
 from tocsin.core.bus import Arrival, Loss
 from tocsin.core.event import Draft, Event
+from tocsin.core.sequence import is_next
 
 __all__ = [
     "Base",
@@ -28,6 +29,7 @@ __all__ = [
     "ReplaceSection",
     "Send",
     "Skip",
+    "add_delivery",
 ]
 
 
@@ -142,3 +144,16 @@ Effect: TypeAlias = (
     | Clash
     | Measured
 )
+
+
+def add_delivery(effects: list[Effect], arrivals: list[Arrival]) -> None:
+    """Events are to be published; if they follow at once on those of the last effect, together with these."""
+    before = effects[-1] if effects else None
+    if isinstance(before, Deliver) and _follows(arrivals[0].event, before.arrivals[-1].event):
+        before.arrivals.extend(arrivals)
+    else:
+        effects.append(Deliver(arrivals))
+
+
+def _follows(event: Event, before: Event) -> bool:
+    return event.origin == before.origin and is_next(before.sequence, event.sequence)

@@ -363,7 +363,7 @@ def decode_all(bodies: Sequence[bytes], sequences: Sequence[str], origin: str) -
     identities = list(map(_sequence, said)) == sequences == list(map(_id, said))
     speakers = {*map(_origin, said), *map(_node, said)} == {origin}
     about_nodes = any(type.startswith("node") for type in set(map(_type, said)))
-    plain = not any(map(_status, said)) and not about_nodes
+    plain = set(map(_status, said)) == {None} and not about_nodes
     if not (identities and speakers and plain):
         return []
     severities = map(_severity, said)

@@ -14,12 +14,11 @@ from typing import Final
 
 from tocsin.core.board import Resource
 from tocsin.core.bus import Arrival, Loss
-from tocsin.core.effects import Base, Deliver, Effect, Lose, NodeState, Publish, Ready, Send, Skip
+from tocsin.core.effects import Base, Effect, Lose, NodeState, Publish, Ready, Send, Skip, add_delivery
 from tocsin.core.errors import CodecError
 from tocsin.core.event import MAX_EVENT_BYTES, Event, decode, decode_all
 from tocsin.core.liveness import MAX_NAMES, Liveness
 from tocsin.core.lives import Life
-from tocsin.core.messages import Events
 from tocsin.core.origin import CLOSE_AFTER, Origin
 from tocsin.core.repair import DEGRADED_AFTER, Repair
 from tocsin.core.sections import Sections
@@ -103,13 +102,13 @@ class Intake:
         else:
             life.add(seq, Arrival(_read(life, life.sequence(seq), body), now - max(age, 0) / 1e6), now)
 
-    def _take_burst(self, life: Life, message: Events, now: float) -> None:
-        """Takes in consecutive events; of those that are known nothing is read."""
-        known = max(0, min(life.accepted, message.last) + 1 - message.first)
+    def _take_burst(self, life: Life, first: int, events: Sequence[tuple[int, bytes]], now: float) -> None:
+        """Takes in consecutive events; of those that are known the bytes are not read."""
+        known = max(0, min(life.accepted + 1 - first, len(events)))
         self.counters["events_duplicate"] += known
-        if message.last <= life.accepted:
-            return  # as a rule the copy from another rail
-        first, events = message.first + known, message.events[known:]
+        if known == len(events):
+            return
+        first, events = first + known, events[known:]
         if life.accepted == life.known == first - 1 and life.plausible(first + len(events) - 1):
             self._take_next(life, events, now)
             return
@@ -170,11 +169,11 @@ class Intake:
     def _life(self, name: str, incarnation: int, now: float) -> tuple[Origin, Life | None]:
         """A life of an origin, begun if it is new; None if it is over and gone."""
         origin = self.origins.get(name)
-        self._stirred.add(name)
         if origin is None:
             if len(self.origins) >= MAX_NAMES:
                 raise CodecError(f"more than {MAX_NAMES} origins")
             origin = self.origins[name] = Origin(name)
+        self._stirred.add(name)
         life = origin.get(incarnation)
         if life is None and incarnation > origin.current:
             life = origin.begin(incarnation, now)
@@ -187,9 +186,7 @@ class Intake:
         origin.fresh = origin.recalled = False
         if life.incarnation != origin.current:
             origin.leave_out(life.incarnation)  # of older ones nobody has said yet what there is
-        life.accepted = max(life.accepted, base)
-        life.first_held = life.accepted + 1
-        life.settle_hole(now)
+        life.begin_behind(base, now)
         loss = None
         if sequence and self.ready:
             # There are readers here already, who may come from a node that knew this origin earlier.
@@ -258,7 +255,7 @@ class Intake:
 
     def _enter(self, arrivals: list[Arrival], now: float, *, past: bool = False) -> None:
         if all(map(_plain, arrivals)):
-            self._out.append(Deliver(arrivals))
+            add_delivery(self._out, arrivals)
             return
         news: list[Arrival] = []
         for arrival in arrivals:
@@ -266,11 +263,11 @@ class Intake:
                 news.append(arrival)
                 continue
             if news:
-                self._out.append(Deliver(news))
+                add_delivery(self._out, news)
                 news = []
             self._out.append(Skip(arrival.event.origin, arrival.event.sequence))
         if news:
-            self._out.append(Deliver(news))
+            add_delivery(self._out, news)
 
     def _judge(self, event: Event, now: float, *, past: bool = False) -> bool:
         """Whether an event enters this buffer: all do, but reports about nodes must be news."""

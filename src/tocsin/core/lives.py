@@ -12,7 +12,7 @@ from typing import Final
 
 from tocsin.core.bus import Arrival
 from tocsin.core.sequence import seq_of, sequence_of
-from tocsin.core.stretches import Stretches
+from tocsin.core.stretches import Stretch, Stretches
 
 __all__ = ["MAX_INCARNATION", "MAX_JUMP", "MAX_SEQ", "Life"]
 
@@ -126,6 +126,14 @@ class Life:
             self.first_held = seq + 1
         self.accepted = self.known = max(self.known, seq)
 
+    def begin_behind(self, base: int, now: float) -> None:
+        """First contact: nothing up to number ``base`` is handed on here, nor held."""
+        self.accepted = max(self.accepted, base)
+        self.first_held = self.accepted + 1
+        for seq in self.events.numbers(0, base):
+            self._drop(seq)
+        self.settle_hole(now)
+
     def deny(self, sender: str, *, waiting: bool) -> None:
         """A node lacks the next missing event; ``waiting``: it hears the origin and may have it soon."""
         self.denied.add(sender)
@@ -187,16 +195,7 @@ class Life:
     def held(self, first: int, last: int) -> Iterator[tuple[int, Arrival]]:
         """The events held here in a range, in order."""
         first, last = max(first, self.first_held), min(last, self.known)
-        for seq in self.events.numbers(first, last):
-            arrival = self.events.get(seq)
-            assert arrival is not None
-            yield seq, arrival
-
-    def prune_in_passing(self, born_before: float) -> None:
-        """The same, where it is worth a look: at each burst of a flood that would cost more than it frees."""
-        oldest = self.events.get(self.first_held)
-        if oldest is None or oldest.born < born_before - _OVERDUE:
-            self.prune(born_before)
+        return self.events.between(first, last)
 
     def prune(self, born_before: float) -> int:
         """Lets go of accepted events that are old; returns how many."""
@@ -207,39 +206,59 @@ class Life:
             if stretch is not None:
                 if stretch.youngest >= born_before or stretch.stop > self.accepted + 1:
                     break
-                self.events.drop(stretch)
-                self.size -= stretch.size
-                self.first_held = stretch.stop
+                self._drop_stretch(stretch)
             elif oldest is not None and oldest.born >= born_before:
                 break
             else:
                 self._let_go()
         return before - len(self.events)
 
+    def prune_in_passing(self, born_before: float) -> None:
+        """The same, where it is worth a look: at each burst of a flood that would cost more than it frees."""
+        oldest = self.events.get(self.first_held)
+        if oldest is None or oldest.born < born_before - _OVERDUE:
+            self.prune(born_before)
+
     def shed(self, count: int) -> int:
-        """Lets go of the oldest accepted events to bound memory; returns how many went."""
+        """Lets go of the oldest accepted events to bound memory; returns how many went.
+
+        Where there are none, of what is furthest ahead behind a hole: it can be asked for again.
+        """
         dropped = 0
-        while dropped < count and self.events:
-            if self.first_held > self.accepted:
-                # held back behind a hole: it can be asked for again
-                gone = self.events.pop(self.events.greatest() or 0)
-                self.size -= len(gone.event.body) if gone is not None else 0
-                dropped += 1
-                continue
-            dropped += self._let_go()
+        while dropped < count and self.events and self.first_held <= self.accepted:
+            stretch = self.events.around(self.first_held)
+            room = min(self.accepted + 1, self.first_held + count - dropped)
+            if stretch is not None and stretch.stop <= room:
+                dropped += stretch.stop - stretch.first
+                self._drop_stretch(stretch)
+            else:
+                dropped += self._let_go()
+        if dropped < count:
+            ahead = self.events.numbers(0, self.known)[dropped - count :]
+            dropped += sum(map(self._drop, ahead))
         return dropped
 
+    def _drop_stretch(self, stretch: Stretch) -> None:
+        self.events.drop(stretch)
+        self.size -= stretch.size
+        self.first_held = stretch.stop
+
+    def _drop(self, seq: int) -> bool:
+        arrival = self.events.pop(seq)
+        self.size -= len(arrival.event.body) if arrival is not None else 0
+        return arrival is not None
+
     def _let_go(self) -> int:
-        arrival = self.events.pop(self.first_held)
-        if arrival is not None:
-            self.size -= len(arrival.event.body)
+        gone = self._drop(self.first_held)
+        if gone:
+            pass
         elif self.accepted - self.first_held > 2 * len(self.events) + 100:
             # A long hole that was given up: not one by one.
             held = self.events.numbers(self.first_held, self.accepted)
             self.first_held = held[0] if held else self.accepted + 1
             return 0
         self.first_held += 1
-        return int(arrival is not None)
+        return int(gone)
 
     def sequence(self, seq: int) -> str:
         """The sequence attribute of event ``seq`` of this life."""

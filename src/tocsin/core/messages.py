@@ -63,7 +63,8 @@ class _Message(Struct, array_like=True, frozen=True, kw_only=False):
 class Events(_Message, frozen=True):
     """Pushed by the origin to all: consecutive events, each with its age and its bytes.
 
-    They are read when they are asked for: of the copy from another rail how many there are is enough.
+    They are read when they are asked for: of the copy from another rail how many there are is enough, and
+    nobody looks whether it is a good one.
     """
 
     origin: _Name

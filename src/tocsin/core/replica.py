@@ -134,12 +134,20 @@ class Replica(Joining):
     def _on_events(self, sender: str, message: Events, now: float) -> None:
         if sender != message.origin:
             raise CodecError("events of another origin than the sender")
+        known = self.origins.get(sender)
+        life = known.get(message.incarnation) if known is not None else None
+        copied = life is not None and message.last <= life.accepted
+        # What cannot be read is refused before it changes anything. Of a copy nothing is read.
+        events = [] if copied else message.events
         self.liveness.heard(sender, message.incarnation, now)
-        origin, life = self._life(message.origin, message.incarnation, now)
+        origin, life = self._life(sender, message.incarnation, now)
         if life is None:
             self._late(message)
             return
-        self._take_burst(life, message, now)
+        if copied:
+            self.counters["events_duplicate"] += message.last + 1 - message.first
+        else:
+            self._take_burst(life, message.first, events, now)
         before = life.accepted
         self._advance(origin, now)
         self._pass_on(sender, life, before, now)
@@ -157,7 +165,7 @@ class Replica(Joining):
         for _, body in message.events:
             self.counters["events_late"] += 1
             self._out.append(Late(decode(body)))
-        self._tell_late(message.origin, message.incarnation, message.first + len(message.events) - 1)
+        self._tell_late(message.origin, message.incarnation, message.last)
 
     def _tell_late(self, name: str, incarnation: int, last: int) -> None:
         """A life that was left here went on up to ``last``: too late to be numbered, but readers are told."""

@@ -20,6 +20,7 @@ from typing import Any, Final
 from tocsin.core.bus import Arrival, Burst, Loss
 from tocsin.core.held import Held
 from tocsin.core.page import GONE, Entry, preceding
+from tocsin.core.sequence import is_next
 
 __all__ = ["Retained"]
 
@@ -28,11 +29,6 @@ _SPARE: Final = 1024
 _OVERDUE: Final = 0.05
 _number = attrgetter("number")
 _origin, _sequence, _born = attrgetter("origin"), attrgetter("sequence"), attrgetter("born")
-
-
-def _next(seen: str, sequence: str) -> bool:
-    """Whether this is the next event of an origin that was seen up to there."""
-    return seen[:14] == sequence[:14] and int(seen[14:]) + 1 == int(sequence[14:])
 
 
 class Retained:
@@ -108,7 +104,7 @@ class Retained:
             self._tidy()
         held = self._of(burst.events[0].origin)
         numbers: Sequence[int]
-        if burst.follow and _next(held.seen, burst.events[0].sequence):
+        if burst.follow and is_next(held.seen, burst.events[0].sequence):
             numbers = self._number(held, burst, recordedtime)
         else:
             numbers = [self._number_one(arrival, now, recordedtime) for arrival in burst.arrivals]

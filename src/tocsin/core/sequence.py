@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["incarnation_of", "seq_of", "sequence_of", "sequences_of"]
+__all__ = ["incarnation_of", "is_next", "seq_of", "sequence_of", "sequences_of"]
 
 #: How the sequences of a thousand events that follow each other end.
 _LAST_DIGITS: Final = [str(number).zfill(3) for number in range(1000)]
@@ -37,3 +37,8 @@ def incarnation_of(sequence: str) -> int:
 def seq_of(sequence: str) -> int:
     """The number within its incarnation of a sequence."""
     return int(sequence[14:])
+
+
+def is_next(before: str, sequence: str) -> bool:
+    """Whether a sequence follows at once on another one, in the same life."""
+    return before[:14] == sequence[:14] and int(before[14:]) + 1 == int(sequence[14:])

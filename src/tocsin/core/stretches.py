@@ -7,7 +7,7 @@ one thing, and to let go of it as one, costs a fraction of what an entry for eac
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -104,6 +104,24 @@ class Stretches:
             else:
                 break
         return found
+
+    def between(self, first: int, last: int) -> Iterator[tuple[int, Arrival]]:
+        """What is held from ``first`` to ``last``, in order; what is not asked for costs nothing."""
+        singles: list[int] | None = None
+        while first <= last:
+            if (stretch := self.around(first)) is not None:
+                begin = first - stretch.first
+                yield from enumerate(stretch.arrivals[begin : begin + last + 1 - first], start=first)
+                first = stretch.stop
+            elif (single := self._single.get(first)) is not None:
+                yield first, single
+                first += 1
+            else:
+                # A hole: its size, which others say, must not cost time.
+                singles = sorted(self._single) if singles is None else singles
+                at, behind = bisect_right(singles, first), bisect_right(self._stretches, first, key=_first)
+                nearest = [*singles[at : at + 1], *map(_first, self._stretches[behind : behind + 1])]
+                first = min(nearest, default=last + 1)
 
     def numbers(self, first: int, last: int) -> list[int]:
         """The numbers from ``first`` to ``last`` that are held, in order."""
