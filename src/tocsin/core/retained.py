@@ -113,14 +113,20 @@ class Retained:
         return numbers
 
     def _number_one(self, arrival: Arrival, now: float, recordedtime: str) -> int:
-        origin, sequence = arrival.event.origin, arrival.event.sequence
-        held = self._of(origin)
-        if sequence <= held.seen:
+        event = arrival.event
+        held = self._of(event.origin)
+        if event.sequence <= held.seen:
             self.refused += 1
             return 0
-        if missing := held.hole_before(sequence):
-            self.mark(Loss(origin, missing, preceding(sequence)), now, recordedtime)
-        return self._number(held, Burst.of((arrival,)), recordedtime)[0]
+        if missing := held.hole_before(event.sequence):
+            self.mark(Loss(event.origin, missing, preceding(event.sequence)), now, recordedtime)
+        entry = Entry(
+            self.last + 1, event.origin, event.sequence, held.seen, self._now, arrival.born, recordedtime,
+            event,
+        )  # fmt: skip
+        self._age([entry])
+        self._add(held, [entry], len(event.body))
+        return entry.number
 
     def _number(self, held: Held, burst: Burst, recordedtime: str) -> range:
         """Numbers events of one origin that follow each other."""
@@ -134,11 +140,15 @@ class Retained:
             )
         )  # fmt: skip
         if now - min(births) > self.retain:
-            for entry in entries:
-                if now - entry.born > self.retain:
-                    heappush(self._aged, (entry.born + 2 * self.retain, entry.number))
+            self._age(entries)
         self._add(held, entries, burst.size)
         return numbers
+
+    def _age(self, entries: Sequence[Entry]) -> None:
+        """Those that were old when they came leave before their neighbours do."""
+        for entry in entries:
+            if entry.at - entry.born > self.retain:
+                heappush(self._aged, (entry.born + 2 * self.retain, entry.number))
 
     def _add(self, held: Held, entries: Sequence[Entry], size: int | None = None) -> None:
         self.last += len(entries)

@@ -168,11 +168,22 @@ class Forwarder:
     # -- what is to be done ------------------------------------------------------------
 
     def _do(self, effects: list[fx.Effect]) -> None:
+        delivered: list[fx.Deliver] = []
         for effect in effects:
             if isinstance(effect, fx.Deliver):
-                self._host.bus.publish(Burst.of(effect.arrivals, follow=True))
-            else:
-                self._do_other(effect)
+                delivered.append(effect)
+                continue
+            self._deliver(delivered)
+            delivered = []
+            self._do_other(effect)
+        self._deliver(delivered)
+
+    def _deliver(self, delivered: list[fx.Deliver]) -> None:
+        """What comes together is published together: all of history, when joining ends."""
+        if len(delivered) == 1:
+            self._host.bus.publish(Burst.of(delivered[0].arrivals, follow=True))
+        elif delivered:
+            self._host.bus.publish(Burst.of([each for one in delivered for each in one.arrivals]))
 
     def _do_other(self, effect: fx.Effect) -> None:
         host = self._host
