@@ -250,9 +250,7 @@ class Life:
 
     def _let_go(self) -> int:
         gone = self._drop(self.first_held)
-        if gone:
-            pass
-        elif self.accepted - self.first_held > 2 * len(self.events) + 100:
+        if not gone and self.accepted - self.first_held > 2 * len(self.events) + 100:
             # A long hole that was given up: not one by one.
             held = self.events.numbers(self.first_held, self.accepted)
             self.first_held = held[0] if held else self.accepted + 1
