@@ -157,8 +157,8 @@ class Schedule:
         missing = sorted(set(world.names) - set(world.nodes))
         if missing:
             self._start(*missing)
-        for half in range(halves + 4):
-            if half >= halves and not self._life_waits():
+        for half in range(halves + (4 if self.bursts is None else 120)):
+            if half >= halves and not self._life_waits() and not self._holes_are_left():
                 break
             world.run(0.5)
             self._poll_all()
@@ -167,6 +167,11 @@ class Schedule:
         """Whether the end of a former life, or a section, is still waited for: each takes its time."""
         origins = [o for node in self.world.nodes.values() for o in node.replica.origins.values()]
         return any(o.superseded_at is not None or o.gate is not None for o in origins)
+
+    def _holes_are_left(self) -> bool:
+        """Of much that was lost one hole after another is given up, each after everybody was asked for it."""
+        origins = [o for node in self.world.nodes.values() for o in node.replica.origins.values()]
+        return self.bursts is not None and any(not o.fresh and o.life.hole_since is not None for o in origins)
 
     def _poll_all(self) -> None:
         """Reads on as long as there is more, as a monitor does."""
