@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import structs
 
 from tocsin.core import sections
+from tocsin.core.held import Held
 from tocsin.core.intake import Intake
 from tocsin.core.joining import Joining
 from tocsin.core.messages import Announce
@@ -93,6 +94,15 @@ def _joined_with_sections_only(replica: Joining, origin: Any) -> bool:
     return not origin.life.missing and not wanted
 
 
+_lost_beyond = Held.lost_beyond
+
+
+def _to_the_end_of_what_is_late(held: Held, sequence: str) -> tuple[str, str] | None:
+    """Also where a marker tells of that by itself."""
+    lost = _lost_beyond(held, sequence)
+    return (lost[0], max(lost[1], held.late[1])) if lost is not None and sequence < held.low else lost
+
+
 BUGS: Final = [
     Bug(
         "a node that heard an origin never told one that did not what it knew of it",
@@ -133,6 +143,10 @@ BUGS: Final = [
     Bug(
         "who came from a node that had left a life early, to one that had its end, was not told",
         Intake, "_warn", _nothing, "plain", 23519,
+    ),
+    Bug(
+        "of what a newcomer never had and what came late, all that it holds between them was told as lost",
+        Held, "lost_beyond", _to_the_end_of_what_is_late, "short", 3944,
     ),
     Bug(
         "nodes that started at once, with a file each, waited for each other's sections",

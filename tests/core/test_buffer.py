@@ -597,6 +597,21 @@ def test_what_others_may_lack_is_told_to_all_and_lost_to_nobody() -> None:
         assert (told.reason, told.lost, told.cursor) == ("replica", {}, at(4))
 
 
+def test_what_was_never_here_and_what_came_late_are_two_gaps() -> None:
+    """What is held between them is told as lost to nobody."""
+    buffer = filled(retain=100)
+    buffer.base("a", s(3))
+    buffer.append(arrival("a", 4), 1, WALL)
+    buffer.append(arrival("a", 1, life=LIFE + 1), 1, WALL)
+    buffer.mark(loss("a", 5, 6)._replace(late=True), 2, WALL)
+
+    for seen, first in (({"a": s(1)}, s(2)), ({"x": s(1)}, sequence_of(0, 1))):
+        told = gap(buffer.resume("x", seen))
+        assert (told.lost, told.cursor) == ({"a": (first, s(3))}, at(0))
+    assert seqs(page(buffer.since(at(0))).entries) == ["a4", "a1"]
+    assert gap(buffer.since(at(2))).lost == {}
+
+
 def test_a_late_loss_before_a_hole_is_no_marker_out_of_order() -> None:
     """Where nothing later has its number yet, it is a loss as any."""
     buffer = filled("a1")

@@ -204,11 +204,13 @@ class Held:
         first, last = self.late
         if sequence >= self.low:
             return (max(first, following(sequence)) if sequence else first, last) if sequence < last else None
+        # What is late may lie behind much that is held: a late marker that is retained tells of it by itself.
+        end = self.low if self.late_last > self.late_gone else max(last, self.low)
         if sequence:
-            return following(sequence), max(last, self.low)
+            return following(sequence), end
         # What was before a base, or came too late, may have begun in any life.
         begins = self.begins if self.begins and not self.based else sequence_of(0, 1)
-        return begins, max(last, self.low)
+        return begins, end
 
     def give_up(self, sequence: str) -> None:
         """Nothing up to ``sequence`` is or will be held beyond what is here."""
