@@ -19,7 +19,6 @@ LONG = [
     Bounds(events=2, markers=1, restarts=1, failovers=1),
     Bounds(events=3, markers=0, restarts=0, failovers=1),
     Bounds(events=3, markers=1, restarts=0, failovers=1),
-    Bounds(events=3, markers=0, restarts=1, failovers=1),
 ]
 SMALL = Bounds(events=2, markers=0, restarts=0, failovers=1)
 
