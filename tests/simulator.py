@@ -20,8 +20,11 @@ from tocsin.core.cursor import Cursor, buffer_id
 from tocsin.core.errors import CodecError
 from tocsin.core.event import Draft, Event, report, seal_all
 from tocsin.core.interest import EVERYTHING, Interests
+from tocsin.core.joining import JOIN_AT_MOST
 from tocsin.core.lasting import LastingBuffer
-from tocsin.core.messages import Message, decode
+from tocsin.core.lives import MAX_SEQ, Life
+from tocsin.core.messages import Fill, Message, decode
+from tocsin.core.origin import CLOSE_AFTER, Origin
 from tocsin.core.page import Entry
 from tocsin.core.replica import Replica
 
@@ -29,6 +32,8 @@ TICK = 0.05
 #: Messages that wait for a node that stands still; what comes then is lost.
 INBOX = 200
 START = 1_000_000.0
+#: An answer is no older than the answerer's next news of what it was asked for, in seconds.
+RECENT = 2.1
 EPOCH_MS = 1_700_000_000_000
 
 
@@ -62,6 +67,38 @@ class Network:
         self.cuts.clear()
 
 
+class Watched(Replica):
+    """A replica of which each hole that it gives up is looked at from above."""
+
+    node: Node
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        #: Who answered what of late: when, and to the ask of which numbers.
+        self.answers: list[tuple[float, str, Fill]] = []
+
+    def handle(self, sender: str, message: Message | None, now: float) -> list[fx.Effect]:
+        """As ever."""
+        if isinstance(message, Fill):
+            self.answers = [answer for answer in self.answers if now - answer[0] < RECENT]
+            self.answers.append((now, sender, message))
+        return super().handle(sender, message, now)
+
+    def answered(self, name: str, life: Life, number: int, now: float) -> bool:
+        """Whether a node has said a moment ago what it holds of a number: it may have got it since."""
+        return any(
+            sender == name
+            and now - at < RECENT
+            and (fill.origin, fill.incarnation) == (life.origin, life.incarnation)
+            and fill.first <= number <= fill.last
+            for at, sender, fill in self.answers
+        )
+
+    def _give_up(self, origin: Origin, life: Life, now: float, up_to: int = MAX_SEQ) -> None:
+        check_given_up(self.node, origin, life, now, up_to)
+        super()._give_up(origin, life, now, up_to)
+
+
 class Node:
     """One life of an agent: replica, board, and the log of all that entered its buffer."""
 
@@ -78,7 +115,7 @@ class Node:
         self.errors: list[fx.Effect] = []
         self.paused = False
         self.inbox: list[tuple[str, Message | None]] = []
-        self.replica = Replica(
+        self.replica = Watched(
             name,
             now=world.now,
             wall_ms=life + world.clock.get(name, 0),
@@ -92,6 +129,7 @@ class Node:
             section=lambda origin: (self.board.stamp(origin), self.board.section(origin)),
             alone=world.network.rails == 0,
         )
+        self.replica.node = self
         for other in world.names:
             self.board.set_node(self.replica.liveness.resource(other, ""))
 
@@ -165,6 +203,12 @@ class Node:
                     self.do(self.replica.open(self.world.now))
                 case _:
                     self.errors.append(effect)
+
+    def held_of(self, name: str, incarnation: int, first: int, last: int) -> list[int]:
+        """The numbers in a range of a life that are held here for repair."""
+        lives = [self.replica.own] if name == self.name else []
+        lives += [life for o in (self.replica.origins.get(name),) if o for life in o.lives.values()]
+        return [seq for life in lives if life.incarnation == incarnation for seq, _ in life.held(first, last)]
 
     def keep(self) -> None:
         """At a clean stop the state directory is told how far this life came."""
@@ -352,6 +396,35 @@ def check_order(node: Node) -> None:
             continue
         assert low > last.get(name, ""), f"{node.name}: {name} {low} after {last.get(name)}"
         last[name] = high
+
+
+def check_given_up(node: Node, origin: Origin, life: Life, now: float, up_to: int) -> None:
+    """V1, V4: a hole that is given up is one of which no living node holds anything.
+
+    Living is who is not down to this node, as it cannot look from above. What could not be had in a minute or
+    within the retention is given up in any case, and the rest of a former life, and of this node's own
+    ones, after what is waited for that (DESIGN.md section 5).
+    """
+    first, last = life.holes(1)[0]
+    last = min(last, up_to)
+    replica = node.replica
+    assert life.hole_since is not None
+    tried = now - max(life.hole_since, life.filled_at)
+    if tried >= min(node.world.retain, 60.0):
+        return
+    if origin.superseded_at is not None and now - origin.superseded_at >= CLOSE_AFTER:
+        return
+    if origin.name == node.name and now - replica._started >= JOIN_AT_MOST:
+        return
+    liveness, period = replica.liveness, replica.period
+    living = liveness.not_down(now, period)
+    for name, other in node.world.nodes.items():
+        if name == node.name or name not in living:
+            continue
+        has = other.held_of(life.origin, life.incarnation, first, last)
+        has = [number for number in has if not replica.answered(name, life, number, now)]
+        words = f"{node.name} gives up {life.origin} {first}..{last}, of which {name} holds {has}"
+        assert not has, f"{words}; ready {replica.ready}, denied by {life.denials._said}, in {tried:.1f} s"
 
 
 def held(buffer: Buffer) -> list[Entry]:

@@ -41,10 +41,17 @@ def test_the_origin_is_asked_first_then_those_who_told_then_others() -> None:
     repair, living = Repair(), ["n1", "n2", "n3", "n4", "n5"]
     assert ["n1"] == asked(repair, origin, living, 1.0)
     assert [] == asked(repair, origin, living, 1.1)
-    life.denied.add("n2")
+    life.deny("n2", 1, 3, 1.9, waiting=False)
     assert ["n5", "n1", "n4"] == asked(repair, origin, living, 2.0)
-    life.denied |= {"n1", "n3"}
+    life.deny("n1", 1, 3, 2.9, waiting=False)
+    life.deny("n3", 1, 3, 2.9, waiting=False)
     assert ["n4", "n5"] == asked(repair, origin, living, 3.0)
+    life.deny("n4", 1, 3, 3.1, waiting=True)  # it may have it soon
+    life.deny("n5", 1, 3, 3.1, waiting=False)
+    assert ["n4"] == asked(repair, origin, living, 3.5)
+    life.deny("n4", 1, 3, 3.6, waiting=False)
+    assert [] == asked(repair, origin, ["n4", "n5"], 4.0)
+    assert ["n4", "n5"] == asked(repair, origin, ["n4", "n5"], 6.0)  # what they said is old
 
 
 def test_an_ask_names_the_range_and_numbers_never_repeat() -> None:
@@ -65,20 +72,47 @@ def test_a_copy_of_an_ask_is_not_answered_again() -> None:
     assert repair.first_time("n2", 1)
 
 
-def test_when_a_hole_is_given_up() -> None:
-    """When all living nodes lack it, or after a minute, or after the retention if that is shorter."""
+def given_up(life: Life, now: float, *living: str, suspect: str = "", retain: float = 300.0) -> int:
+    """Up to which number a hole is to be given up."""
+    return Repair.hopeless(life, living, lambda: {*living, suspect} - {""}, now, retain)
+
+
+def test_a_hole_is_given_up_after_a_minute() -> None:
+    """Or after the retention, if that is shorter; not while answers come."""
     _, life = holed()
-    assert not Repair.hopeless(life, ["n1", "n2"], 1.0, 300.0)
-    assert not Repair.hopeless(life, [], 1.0, 300.0)
-    assert Repair.hopeless(life, [], GIVE_UP_AFTER, 300.0)
-    assert Repair.hopeless(life, [], 2.0, 2.0)
+    assert 0 == given_up(life, 1.0, "n1", "n2")
+    assert 0 == given_up(life, 1.0)
+    assert 3 == given_up(life, GIVE_UP_AFTER)
+    assert 3 == given_up(life, 2.0, retain=2.0)
     life.filled_at = 2.0  # slow answers are answers
-    assert not Repair.hopeless(life, [], GIVE_UP_AFTER, 300.0)
-    assert Repair.hopeless(life, [], GIVE_UP_AFTER + 2.0, 300.0)
-    life.denied |= {"n1", "n2"}
-    assert Repair.hopeless(life, ["n1", "n2"], 1.0, 300.0)
+    assert 0 == given_up(life, GIVE_UP_AFTER)
+    assert 3 == given_up(life, GIVE_UP_AFTER + 2.0)
     life.hole_since = None
-    assert not Repair.hopeless(life, ["n1"], 999.0, 300.0)
+    assert 0 == given_up(life, 999.0, "n1")
+
+
+def test_a_hole_is_given_up_once_all_have_said_that_they_lack_it() -> None:
+    """For good, a moment ago, and up to the number that was asked for."""
+    _, life = holed()
+    life.deny("n1", 1, 3, 1.0, waiting=False)
+    assert 0 == given_up(life, 1.0, "n1", "n2")
+    life.deny("n2", 1, 2, 1.0, waiting=True)
+    assert 0 == given_up(life, 1.0, "n1", "n2")
+    life.deny("n2", 1, 2, 1.0, waiting=False)
+    assert 2 == given_up(life, 1.0, "n1", "n2")
+    assert 0 == given_up(life, 3.5, "n1", "n2")
+    assert (1, 2) == life.give_up(1.0, 2)
+    assert 0 == given_up(life, 1.0, "n1", "n2")
+    assert 3 == given_up(life, 1.0, "n1")
+
+
+def test_what_a_suspect_may_hold_is_not_given_up() -> None:
+    """It may be back in a moment: until it is down, or has said that it lacks it, it counts as living."""
+    _, life = holed()
+    life.deny("n2", 1, 3, 1.0, waiting=False)
+    assert 0 == given_up(life, 1.0, "n2", suspect="n1")
+    life.deny("n1", 1, 3, 1.0, waiting=False)
+    assert 3 == given_up(life, 1.0, "n2", suspect="n1")
 
 
 def test_an_answer_covers_the_range_in_parts() -> None:
@@ -109,7 +143,24 @@ def test_one_ask_costs_a_bounded_answer() -> None:
 
 
 def test_an_answer_without_the_next_event_is_a_denial() -> None:
-    """Only if the range that it covers has the next missing event in it."""
-    _, life = holed()
-    assert Repair.denial(Fill(PROTOCOL, "fill", "n1", LIFE, 1, 3, []), life)
-    assert not Repair.denial(Fill(PROTOCOL, "fill", "n1", LIFE, 2, 3, []), life)
+    """Of the range that it covers, if the next missing event is in it; what follows extends it."""
+    life = Life("n1", LIFE, 0)
+    life.add(4, arrival("n1", 4), 0.0)
+    life.learn(9, 0.0)
+    life.deny("n2", 5, 9, 0.0, waiting=False)  # of what is next it says nothing
+    assert set() == life.denials.asked(1)
+    life.deny("n2", 1, 3, 0.0, waiting=False)
+    assert {"n2"} == life.denials.final(3)
+    life.deny("n2", 6, 9, 0.0, waiting=False)  # of 5 it says nothing
+    assert set() == life.denials.final(5)
+    life.deny("n2", 5, 7, 0.0, waiting=True)
+    assert ({"n2"}, set()) == (life.denials.asked(7), life.denials.final(7))
+    life.deny("n2", 1, 3, 0.0, waiting=False)
+    assert ({"n2"}, set()) == (life.denials.final(3), life.denials.asked(4))
+    life.give_up(0.0, 3)
+    life.ready()
+    life.settle_hole(0.0)  # the next one; what was said of the former is forgotten
+    assert set() == life.denials.asked(1)
+    life = Life("n1", LIFE, 0)
+    life.deny("n2", 1, 3, 0.0, waiting=False)  # nothing is missing
+    assert set() == life.denials.asked(1)

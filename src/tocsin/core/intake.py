@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Final
 
 from tocsin.core.board import Resource
+from tocsin.core.bounds import cap
 from tocsin.core.bus import Arrival, Loss
 from tocsin.core.effects import Base, Effect, Lose, NodeState, Publish, Ready, Send, Skip, add_delivery
 from tocsin.core.errors import CodecError
 from tocsin.core.event import MAX_EVENT_BYTES, Event, decode, decode_all
 from tocsin.core.liveness import MAX_NAMES, Liveness
-from tocsin.core.lives import Life
+from tocsin.core.lives import MAX_SEQ, Life
 from tocsin.core.origin import CLOSE_AFTER, Origin
 from tocsin.core.repair import DEGRADED_AFTER, Repair
 from tocsin.core.sections import Sections
@@ -30,7 +32,6 @@ __all__ = ["Intake"]
 #: A silence between two calls that means that this node itself stood still, in seconds.
 _STOOD_STILL: Final = 1.0
 _plain = attrgetter("event.plain")
-_events, _size = attrgetter("events"), attrgetter("size")
 
 
 class Intake:
@@ -211,7 +212,11 @@ class Intake:
         """Begins with the first event that came of a former life, once all have answered; else at its end."""
         life, since = origin.life, origin.superseded_at
         assert since is not None
-        if life.missing and now - since < CLOSE_AFTER and not life.denied.issuperset(living):
+        if (
+            life.missing
+            and now - since < CLOSE_AFTER
+            and not life.denials.final(life.accepted + 1) >= {*living}
+        ):
             return
         base = (life.events.least() or life.known + 1) - 1
         origin.superseded_at = now  # from now on its holes are asked for
@@ -241,6 +246,10 @@ class Intake:
             origin.warned, first, last = further
             first_sequence, end = sequence_of(origin.warned, first), sequence_of(origin.warned, last)
             self._out.append(Lose(Loss(origin.name, first_sequence, end, late=True, elsewhere=True)))
+
+    def _lose_late(self, name: str, incarnation: int, left: int, last: int) -> None:
+        first, end = sequence_of(incarnation, left + 1), sequence_of(incarnation, last)
+        self._out.append(Lose(Loss(name, first, end, late=True)))
 
     def _all_announced_since(self, then: float) -> bool:
         then += self.period  # before that not all who live are heard, nor have they answered this node
@@ -287,8 +296,8 @@ class Intake:
         self._announced_at.pop(name, None)
         self._sections.forget(name)
 
-    def _give_up(self, origin: Origin, life: Life, now: float) -> None:
-        first, last = life.give_up(now)
+    def _give_up(self, origin: Origin, life: Life, now: float, up_to: int = MAX_SEQ) -> None:
+        first, last = life.give_up(now, up_to)
         self.counters["events_lost"] += last - first + 1
         loss = Loss(origin.name, life.sequence(first), life.sequence(last))
         if not self.ready:
@@ -325,8 +334,11 @@ class Intake:
             self._out.append(Send(ask, target))
         if origin.recalled:
             return
-        if origin.gate is None and self._repair.hopeless(life, living, now, self._retain):
-            self._give_up(origin, life, now)
+        not_down = partial(self.liveness.not_down, now, self.period)
+        if origin.gate is None and (
+            up_to := self._repair.hopeless(life, living, not_down, now, self._retain)
+        ):
+            self._give_up(origin, life, now, up_to)
             self._advance(origin, now)
         self._note_degraded(origin, now)
 
@@ -375,19 +387,8 @@ class Intake:
                 else:
                     self._announced_at.pop(origin.name, None)
         self.own.prune(before)
-        self._cap()
-
-    def _cap(self) -> None:
-        """Bounds memory: the origin that holds most gives first, so one node's flood costs only that node."""
         others = (life for o in self.origins.values() for life in o.lives.values() if life.events)
-        lives = [self.own, *others]
-        over = sum(map(len, map(_events, lives))) - self._max_events
-        while over > 0:
-            biggest = max(lives, key=lambda life: len(life.events))
-            over -= biggest.shed(max(1, min(over, len(biggest.events) // 8)))
-        while sum(map(_size, lives)) > self._max_bytes:
-            biggest = max(lives, key=lambda life: life.size)
-            biggest.shed(max(1, len(biggest.events) // 8))
+        cap([self.own, *others], self._max_events, self._max_bytes)
 
 
 def _read(life: Life, sequence: str, body: bytes) -> Event:

@@ -19,16 +19,16 @@ from tocsin.core.messages import Announce, Entry, Hello, Message, encode
 from tocsin.core.origin import Origin
 from tocsin.core.probing import Probing
 from tocsin.core.relaying import Relaying
-from tocsin.core.sequence import seq_of, sequence_of
+from tocsin.core.sequence import incarnation_of, seq_of, sequence_of
 from tocsin.core.telling import entries_of_silent, some
 from tocsin.core.twin import Twin
 
-__all__ = ["RENEW_EVERY", "Joining"]
+__all__ = ["JOIN_AT_MOST", "RENEW_EVERY", "Joining"]
 
 #: A node that hears nobody within this time is alone, and ready. Seconds.
 _ALONE_AFTER: Final = 3.0
 #: Joining ends after this in any case, in seconds.
-_JOIN_AT_MOST: Final = 10.0
+JOIN_AT_MOST: Final = 10.0
 _HELLO_EVERY: Final = 0.2
 #: Of two lives above the same one the second does not know the first: the clock tells them apart, a little,
 #: and better where the state was lost, so that nobody would know. In milliseconds that may lie between them.
@@ -169,14 +169,25 @@ class Joining(Intake):
     def _join(self, now: float) -> None:
         living = self.liveness.living(now, self.period)
         waited = now - self._started
-        if living and waited < _JOIN_AT_MOST:
+        heard = self.liveness.not_down(now, self.period)
+        if heard and waited < JOIN_AT_MOST:
+            self._ask_for_own_past(now)
             if any(not self._joined(self.origins[name]) for name in self.origins):
                 return
             if any(name not in self._announced_at for name in living):
                 return
-        elif not living and waited < _ALONE_AFTER:
+        elif not heard and waited < _ALONE_AFTER:
             return
         self._end_joining(now)
+
+    def _ask_for_own_past(self, now: float) -> None:
+        """Of its last life this node itself may know more than the others have told."""
+        past = self.origins.get(self.me)
+        if self.previous and past is not None and not past.fresh:
+            _, life = self._life(self.me, incarnation_of(self.previous), now)
+            if life is not None:
+                life.closed = True
+                life.learn(seq_of(self.previous), now)
 
     def _joined(self, origin: Origin) -> bool:
         """Whether all that can be had of an origin is here.
@@ -188,7 +199,8 @@ class Joining(Intake):
             return False
         if origin.fresh:
             return not origin.recalled and not origin.holders
-        return not origin.life.missing
+        # What comes after the current one of this node's own former lives is to be had as well.
+        return not origin.life.missing and (origin.name != self.me or origin.next_life() is None)
 
     def _end_joining(self, now: float) -> None:
         self._close_own_past(now)
@@ -216,6 +228,31 @@ class Joining(Intake):
             self._hand_on(past.life.ready(), now)
         if not end_known or not past.life.known:
             self._staged.append(Loss(self.me, self.own.sequence(0), self.own.sequence(0)))
+
+    # -- what others say of it ------------------------------------------------------------
+
+    def _on_entry_of_mine(self, entry: Entry) -> bool:
+        """What others hold of this node's own lives; whether that is all there is to do about it."""
+        if entry.incarnation >= MAX_INCARNATION:
+            return True  # nothing could follow it: nobody has lived then
+        if (entry.incarnation, entry.last) >= self._told_of_me:
+            self._told_of_me, self._end_told = (entry.incarnation, entry.last), True
+        if self.ready and entry.incarnation < self.incarnation:
+            self._learn_own_end(entry)
+        return self.ready or entry.incarnation >= (self.incarnation or MAX_INCARNATION)
+
+    def _learn_own_end(self, entry: Entry) -> None:
+        """Others hold more of this node's last life than it knew: too late to be numbered before this one."""
+        mine = self.origins.setdefault(self.me, Origin(self.me))
+        life, end = mine.get(entry.incarnation), self.previous or sequence_of(0, 0)
+        left = max(
+            mine.left.get(entry.incarnation, 0),
+            seq_of(end) if incarnation_of(end) == entry.incarnation else 0,
+            life.accepted if life is not None else 0,
+        )
+        if entry.incarnation >= incarnation_of(end) and entry.last > left:
+            mine.leave(entry.incarnation, entry.last)
+            self._lose_late(self.me, entry.incarnation, left, entry.last)
 
     # -- what goes out -------------------------------------------------------------------
 

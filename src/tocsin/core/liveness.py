@@ -133,6 +133,10 @@ class Liveness:
         """The other nodes heard within the last three announces, by name."""
         return sorted(n for n, m in self.members.items() if self._ears(m, now, period) == "up")
 
+    def not_down(self, now: float, period: float) -> set[str]:
+        """The other nodes that are heard, or were a moment ago: what they hold may be had from them."""
+        return {n for n, m in self.members.items() if self._ears(m, now, period) in ("up", "suspect")}
+
     def _ears(self, member: Member, now: float, period: float) -> str:
         if member.left_incarnation and member.left_incarnation >= member.heard_incarnation:
             return "left"

@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Final
 
 from tocsin.core.bus import Arrival
+from tocsin.core.denials import Denials
 from tocsin.core.sequence import seq_of, sequence_of
 from tocsin.core.stretches import Stretch, Stretches
 
@@ -29,8 +30,7 @@ class Life:
     """One incarnation of one origin, as far as this node knows it."""
 
     __slots__ = (
-        "accepted", "asked_at", "attempts", "awaiting", "closed", "denied", "events", "filled_at",
-        "first_held",
+        "accepted", "asked_at", "attempts", "closed", "denials", "events", "filled_at", "first_held",
         "hole_since", "incarnation", "known", "origin", "previous", "size",
     )  # fmt: skip
 
@@ -54,10 +54,7 @@ class Life:
         #: When an answer to an ask brought anything.
         self.filled_at = float("-inf")
         self.attempts = 0
-        #: Nodes that said that they do not hold the next missing event.
-        self.denied: set[str] = set()
-        #: Those of them that hear the origin and wait for it themselves.
-        self.awaiting: set[str] = set()
+        self.denials = Denials()
 
     # -- taking in -------------------------------------------------------------
 
@@ -108,8 +105,7 @@ class Life:
         elif self.hole_since is None:
             self.hole_since = now
             self.attempts = 0
-            self.denied.clear()
-            self.awaiting.clear()
+            self.denials.forget(self.accepted)
 
     def take_back(self, arrival: Arrival) -> None:
         """Takes in the next event that was numbered before this agent began; it is not handed on again."""
@@ -134,10 +130,16 @@ class Life:
             self._drop(seq)
         self.settle_hole(now)
 
-    def deny(self, sender: str, *, waiting: bool) -> None:
-        """A node lacks the next missing event; ``waiting``: it hears the origin and may have it soon."""
-        self.denied.add(sender)
-        (self.awaiting.add if waiting else self.awaiting.discard)(sender)
+    def deny(self, sender: str, first: int, last: int, now: float, *, waiting: bool) -> None:
+        """What a node holds of a range has come, and it holds nothing else of it."""
+        if not self.missing:
+            return
+        if first <= self.accepted + 1 <= last:
+            self.denials.note(sender, last, now, waiting=waiting)
+        elif (told := self.denials.up_to(sender)) > self.accepted:
+            following = told + len(self.events.following(told + 1, self.known)) + 1
+            if first <= following <= last:
+                self.denials.note(sender, last, now, waiting=waiting, more=True)
 
     # -- handing on ------------------------------------------------------------
 
@@ -169,6 +171,15 @@ class Life:
         ahead = self.events.greatest() if self.known > self.accepted else None
         return max(self.accepted, ahead or 0)
 
+    def greatest_missing(self, last: int) -> int:
+        """The greatest number up to ``last`` that is missing; 0: none is."""
+        number = min(last, self.known)
+        for held in reversed(self.events.numbers(self.accepted + 1, number)):
+            if held < number:
+                break
+            number = held - 1
+        return number if number > self.accepted else 0
+
     def holes(self, limit: int) -> list[tuple[int, int]]:
         """The first ``limit`` ranges that are missing between what is accepted and what is known."""
         ranges: list[tuple[int, int]] = []
@@ -183,9 +194,10 @@ class Life:
             ranges.append((start, self.known))
         return ranges
 
-    def give_up(self, now: float) -> tuple[int, int]:
-        """Gives up the next hole; returns its first and last number."""
+    def give_up(self, now: float, up_to: int = MAX_SEQ) -> tuple[int, int]:
+        """Gives up the next hole, or what it has of it up to a number; returns the first and last one."""
         first, last = self.holes(1)[0]
+        last = min(last, up_to)
         self.accepted = last
         self.settle_hole(now)
         return first, last

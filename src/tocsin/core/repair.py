@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 from tocsin.core.lives import Life
@@ -24,6 +24,10 @@ GIVE_UP_AFTER: Final = 60.0
 #: How many nodes are asked at a time.
 _AT_A_TIME: Final = 3
 _RANGES: Final = 3
+#: That a node lacks something is believed for so long, in seconds; it may have got it since …
+_DENIAL_HOLDS: Final = 2.0
+#: … and in a large cluster for as long as it takes to ask everybody, so many a second.
+_ASKED_A_SECOND: Final = 6.0
 #: Messages in answer to one ask: a bound on what an ask may cost; the asker asks on.
 _MAX_PARTS: Final = 16
 
@@ -60,7 +64,7 @@ class Repair:
             return
         if now - life.asked_at < _RETRY:
             return
-        targets = self._targets(origin, life, living)
+        targets = self._targets(origin, life, living, now)
         if not targets:
             return
         life.asked_at = now
@@ -71,12 +75,12 @@ class Repair:
                 yield target, encode(Ask, number, life.origin, life.incarnation, first, last)
 
     @staticmethod
-    def _targets(origin: Origin, life: Life, living: Collection[str]) -> list[str]:
-        if life.attempts == 0 and origin.name in living and origin.name not in life.denied:
+    def _targets(origin: Origin, life: Life, living: Collection[str], now: float) -> list[str]:
+        final = life.denials.final(life.accepted + 1, _believed_since(living, now))
+        if life.attempts == 0 and origin.name in living and origin.name not in final:
             return [origin.name]
         told = [n for n in origin.holders if n in living]
         order = dict.fromkeys([n for n in (origin.name, *told, *living) if n in living])
-        final = life.denied if origin.name in living else life.denied - life.awaiting
         open_ = [n for n in order if n not in final]
         if len(open_) > _AT_A_TIME:
             at = (life.attempts * _AT_A_TIME) % len(open_)
@@ -84,24 +88,34 @@ class Repair:
         return open_
 
     @staticmethod
-    def hopeless(life: Life, living: Collection[str], now: float, retain: float) -> bool:
-        """Whether a hole is to be given up: no living node holds it, or it has been tried long enough."""
+    def hopeless(
+        life: Life,
+        living: Collection[str],
+        not_down: Callable[[], Collection[str]],
+        now: float,
+        retain: float,
+    ) -> int:
+        """Up to which number a hole is given up: no living node holds it, or it took too long; 0: not yet.
+
+        Who is only suspected may hold it and be back in a moment: until it is down it counts as living.
+        """
         if life.hole_since is None:
-            return False
+            return 0
         if now - max(life.hole_since, life.filled_at) >= min(retain, GIVE_UP_AFTER):
-            return True
-        if not life.denied.issuperset(living):
-            return False
-        # Who hears an origin that this node does not hear may have from it soon what it lacks now.
-        return bool(living) and (life.origin in living or life.awaiting.isdisjoint(living))
+            return life.known
+        since = _believed_since(living, now)
+        if not living or life.denials.by_all(living, since) <= life.accepted:
+            return 0
+        denied = life.denials.by_all(not_down(), since)
+        return denied if denied > life.accepted else 0
 
     # -- answering -----------------------------------------------------------------
 
     @staticmethod
-    def answer(ask: Ask, life: Life | None, now: float, *, hears: bool = False) -> Iterator[bytes]:
-        """The parts of the answer to an ask; ``hears``: this node hears the origin."""
+    def answer(ask: Ask, life: Life | None, now: float, *, waiting: bool = False) -> Iterator[bytes]:
+        """The parts of the answer to an ask; ``waiting``: this node may have soon what it lacks of it now."""
         life = life or Life(ask.origin, ask.incarnation, 0)
-        yield from Repair.fills(life, ask.first, ask.last, now, waiting=hears and life.accepted < ask.last)
+        yield from Repair.fills(life, ask.first, ask.last, now, waiting=waiting and life.accepted < ask.last)
 
     @staticmethod
     def fills(life: Life, first: int, last: int, now: float, *, waiting: bool = False) -> Iterator[bytes]:
@@ -118,7 +132,6 @@ class Repair:
             size += len(arrival.event.body) + 16
         yield encode(Fill, life.origin, life.incarnation, first, last, part, waiting)
 
-    @staticmethod
-    def denial(fill: Fill, life: Life) -> bool:
-        """After its events were taken in: does the answer say that its sender lacks the next missing one?"""
-        return life.missing and fill.first <= life.accepted + 1 <= fill.last
+
+def _believed_since(living: Collection[str], now: float) -> float:
+    return now - max(_DENIAL_HOLDS, len(living) / _ASKED_A_SECOND)

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from tocsin.core.bus import Arrival, Loss
-from tocsin.core.effects import Effect, Late, Lose, Measured, Publish, Send
+from tocsin.core.bus import Arrival
+from tocsin.core.effects import Effect, Late, Measured, Publish, Send
 from tocsin.core.errors import CodecError
 from tocsin.core.event import decode
 from tocsin.core.joining import Joining
-from tocsin.core.lives import MAX_INCARNATION, Life
+from tocsin.core.lives import Life
 from tocsin.core.messages import (
     Announce,
     Ask,
@@ -35,7 +35,7 @@ from tocsin.core.messages import (
 )
 from tocsin.core.messages import decode as decode_message
 from tocsin.core.origin import Origin
-from tocsin.core.sequence import incarnation_of, seq_of, sequence_of
+from tocsin.core.sequence import incarnation_of, seq_of
 from tocsin.core.telling import better, bursts, entries, later, measured
 
 __all__ = ["Replica"]
@@ -177,10 +177,6 @@ class Replica(Joining):
             self.counters["events_lost"] += last - left
             self._lose_late(name, incarnation, left, last)
 
-    def _lose_late(self, name: str, incarnation: int, left: int, last: int) -> None:
-        first, end = sequence_of(incarnation, left + 1), sequence_of(incarnation, last)
-        self._out.append(Lose(Loss(name, first, end, late=True)))
-
     def _on_announce(self, sender: str, message: Announce, now: float) -> None:
         if sender != message.name:
             raise CodecError("an announce for another node than the sender")
@@ -283,29 +279,6 @@ class Replica(Joining):
             self._learn_end(origin, life.previous, now)
         self._advance(origin, now)
 
-    def _on_entry_of_mine(self, entry: Entry) -> bool:
-        """What others hold of this node's own lives; whether that is all there is to do about it."""
-        if entry.incarnation >= MAX_INCARNATION:
-            return True  # nothing could follow it: nobody has lived then
-        if (entry.incarnation, entry.last) >= self._told_of_me:
-            self._told_of_me, self._end_told = (entry.incarnation, entry.last), True
-        if self.ready and entry.incarnation < self.incarnation:
-            self._learn_own_end(entry)
-        return self.ready or entry.incarnation >= (self.incarnation or MAX_INCARNATION)
-
-    def _learn_own_end(self, entry: Entry) -> None:
-        """Others hold more of this node's last life than it knew: too late to be numbered before this one."""
-        mine = self.origins.setdefault(self.me, Origin(self.me))
-        life, end = mine.get(entry.incarnation), self.previous or sequence_of(0, 0)
-        left = max(
-            mine.left.get(entry.incarnation, 0),
-            seq_of(end) if incarnation_of(end) == entry.incarnation else 0,
-            life.accepted if life is not None else 0,
-        )
-        if entry.incarnation >= incarnation_of(end) and entry.last > left:
-            mine.leave(entry.incarnation, entry.last)
-            self._lose_late(self.me, entry.incarnation, left, entry.last)
-
     def _on_hello(self, sender: str, message: Hello, now: float) -> None:
         self._settled.discard(sender)
         if self.incarnation:
@@ -331,9 +304,17 @@ class Replica(Joining):
         if message.origin != self.me or message.incarnation != self.incarnation:
             known = self.origins.get(message.origin)
             life = known.get(message.incarnation) if known else None
-        hears = self.liveness.hears(message.origin, now, self.period, message.incarnation)
-        for part in self._repair.answer(message, life, now, hears=hears):
+        waiting = self._waits(sender, message, life, now)
+        for part in self._repair.answer(message, life, now, waiting=waiting):
             self._out.append(Send(part, sender))
+
+    def _waits(self, sender: str, ask: Ask, life: Life | None, now: float) -> bool:
+        """Whether this node may have soon what it lacks of what is asked for."""
+        origin = self.origins.get(ask.origin)
+        if life is None or origin is None or origin.fresh or life.known < ask.last:
+            return self.liveness.hears(ask.origin, now, self.period, ask.incarnation)
+        asked = life.denials.asked(life.greatest_missing(ask.last))
+        return not asked >= self.liveness.not_down(now, self.period) - {sender}
 
     def _on_fill(self, sender: str, message: Fill, now: float) -> None:
         origin = self.origins.get(message.origin)
@@ -347,8 +328,7 @@ class Replica(Joining):
                 self._take(life, seq, age, body, now)
                 self.counters["events_filled"] += 1
                 life.filled_at = now
-        if self._repair.denial(message, life):
-            life.deny(sender, waiting=message.waiting)
+        life.deny(sender, message.first, message.last, now, waiting=message.waiting)
         self._advance(origin, now)
         if life.accepted > before:
             life.asked_at = float("-inf")  # it goes on: ask for the next range at once
