@@ -251,10 +251,11 @@ class Agent:
             if self.board.own(self.name, "rail", draft.subject) is None:
                 self._publish_local(draft)
 
-    def clash(self, name: str) -> None:
-        """Another living node has this node's name."""
-        self._clash = f"another living node is called {name}; give this one another name (node.name, --name)"
-        log.error("name clash: staying off the rails", name=name, do=self._clash)
+    def clash(self, name: str, *, yields: bool) -> None:
+        """Another living node has this node's name; ``yields``: this one stays off the rails."""
+        words = f"another living node is called {name}; give the younger another name (node.name, --name)"
+        self._clash = words if yields else ""
+        log.error("name clash: the younger stays off the rails", younger=yields, do=words)
 
     def measured(self, node: str, values: dict[str, float]) -> None:
         """Measured values of another node."""
@@ -270,9 +271,8 @@ class Agent:
         """Empty when ready, else the reason in words."""
         if self._clash:
             return self._clash
-        return (
-            "" if self._ready_at is not None else "this node is joining the cluster and fetching its history"
-        )
+        joining = "this node is joining the cluster and fetching its history"
+        return "" if self._ready_at is not None else joining
 
     def degraded(self) -> tuple[str, ...]:
         """Names of the nodes whose events may be incomplete here."""

@@ -85,7 +85,7 @@ class Host:
     def publish_report(self, draft: Draft) -> None:
         """Likewise."""
 
-    def clash(self, name: str) -> None:
+    def clash(self, name: str, *, yields: bool) -> None:
         """Likewise."""
 
     def measured(self, node: str, values: dict[str, float]) -> None:

@@ -116,9 +116,10 @@ class Late(NamedTuple):
 
 
 class Clash(NamedTuple):
-    """Another living node has this node's name."""
+    """Another living node has this node's name; ``yields``: this one stays off the rails, else the other."""
 
     name: str
+    yields: bool
 
 
 class Measured(NamedTuple):

@@ -21,7 +21,7 @@ from tocsin.core.probing import Probing
 from tocsin.core.relaying import Relaying
 from tocsin.core.sequence import incarnation_of, seq_of, sequence_of
 from tocsin.core.telling import entries_of_silent, some
-from tocsin.core.twin import Twin
+from tocsin.core.twin import Twin, clash_report
 
 __all__ = ["JOIN_AT_MOST", "RENEW_EVERY", "Joining"]
 
@@ -103,7 +103,9 @@ class Joining(Intake):
             self._out.append(Send(self._announce([], answer=True), self.me))
         if self._twin.heard(message, self.incarnation, now):
             self.clashed = True
-            self._out.append(Clash(self.me))
+            self._out.append(Clash(self.me, yields=True))
+        elif self._twin.to_be_told(message, self.incarnation, now):
+            self._out += [Clash(self.me, yields=False), Publish(clash_report(self.me))]
 
     def _listen(self, now: float) -> None:
         if not self._alone and now >= self._next_hello:

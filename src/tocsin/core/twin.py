@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from tocsin.core.messages import Announce, Message
+from tocsin.core.event import Draft, report
+from tocsin.core.messages import Announce, Hello, Message
 
-__all__ = ["FORGOTTEN", "LASTS", "Twin"]
+__all__ = ["FORGOTTEN", "LASTS", "Twin", "clash_report"]
 
 #: For so long the own name must be heard before that is called a clash, in seconds …
 LASTS: Final = 0.15
@@ -24,6 +25,7 @@ class Twin:
 
     def __init__(self) -> None:
         self._since = self._at = float("-inf")
+        self._said = False
 
     def near(self, now: float) -> bool:
         """Whether the own name was heard of late."""
@@ -32,7 +34,28 @@ class Twin:
     def heard(self, message: Message, incarnation: int, now: float) -> bool:
         """The own name was heard; whether this node (``incarnation``; 0 while it listens) has to yield."""
         if now - self._at > FORGOTTEN:
-            self._since = now
+            self._since, self._said = now, False
         self._at = now
         younger = isinstance(message, Announce) and message.incarnation < incarnation
         return (younger or not incarnation) and now - self._since >= LASTS
+
+    def to_be_told(self, message: Message, incarnation: int, now: float) -> bool:
+        """After that: whether this node, which goes on, has to say so. Once a clash, not once a message.
+
+        A later life than its own is none of its former ones, so one message is enough: the twin may yield
+        before there is another.
+        """
+        later = isinstance(message, Announce) and message.incarnation > incarnation
+        newcomer = isinstance(message, Hello) and now - self._since >= LASTS
+        if self._said or not incarnation or not (later or newcomer):
+            return False
+        self._said = True
+        return True
+
+
+def clash_report(name: str) -> Draft:
+    """What the elder of two twins tells everybody: the other one is off the rails, and can tell nobody."""
+    words = (
+        f"another node is called {name}, too: it began later and stays off the rails; give it its own name"
+    )
+    return report("agent.clash", "agent", None, words, severity="error")

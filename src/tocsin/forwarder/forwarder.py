@@ -56,8 +56,8 @@ class Host(Protocol):
     def ready(self) -> None:
         """History is numbered."""
 
-    def clash(self, name: str) -> None:
-        """Another living node has this node's name: it stays off the rails."""
+    def clash(self, name: str, *, yields: bool) -> None:
+        """Another living node has this node's name; ``yields``: this one stays off the rails."""
 
     def measured(self, node: str, values: dict[str, float]) -> None:
         """Measured values of another node have come."""
@@ -218,6 +218,8 @@ class Forwarder:
                 host.board.set_node(node)
             case fx.Late(event):
                 host.late(event)
+            case fx.Clash(name, yields):
+                host.clash(name, yields=yields)
             case _:
                 self._do_once(effect)
 
@@ -228,8 +230,6 @@ class Forwarder:
                 self._host.begin(incarnation, previous)
             case fx.Ready():
                 self._host.ready()
-            case fx.Clash(name):
-                self._host.clash(name)
             case _:
                 raise AssertionError(effect)
 
