@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 from msgspec import structs
 
 from tocsin.core import repair, sections
-from tocsin.core.held import Held
 from tocsin.core.intake import Intake
 from tocsin.core.joining import Joining
 from tocsin.core.lives import Life
@@ -95,15 +94,6 @@ def _joined_with_sections_only(replica: Joining, origin: Any) -> bool:
     return not origin.life.missing and not wanted
 
 
-_lost_beyond = Held.lost_beyond
-
-
-def _to_the_end_of_what_is_late(held: Held, sequence: str) -> tuple[str, str] | None:
-    """Also where a marker tells of that by itself."""
-    lost = _lost_beyond(held, sequence)
-    return (lost[0], max(lost[1], held.late[1])) if lost is not None and sequence < held.low else lost
-
-
 _hopeless = Repair.hopeless
 
 
@@ -174,6 +164,10 @@ BUGS: Final = [
     Bug(
         "a node that had lost its state and was heard again was not told of its later life",
         Replica, "_tell_of_later", _nothing, "lost", 61,
+    ),
+    Bug(
+        "a section from before a loss ended the doubt that the loss had raised",
+        sections.Sections, "_give_up", _owing_nothing, "plain", 1097,
     ),
     Bug(
         "nodes in doubt of an origin asked each other for its section, and never those who heard it",

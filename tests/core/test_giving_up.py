@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.core.made import LIFE
+from tests.core.made import LIFE, event
 from tests.core.test_intake import announce, delivered, lost, meet, push, replica
 from tests.simulator import World
 from tocsin.core import effects as fx
@@ -134,3 +134,28 @@ def test_a_peer_that_fell_silent_holds_up_the_joining_as_one_that_is_heard() -> 
     assert node.replica.ready
     assert set(sent) <= {event.sequence for event in node.events("n2")}
     assert not node.losses()
+
+
+def asked(effects: list[fx.Effect]) -> list[tuple[int, int, int]]:
+    """The life of n1 and the range of it that is asked for."""
+    sent = [decode(effect.payload) for effect in effects if isinstance(effect, fx.Send)]
+    return [(m.incarnation, m.first, m.last) for m in sent if isinstance(m, ms.Ask) and m.origin == "n1"]
+
+
+def test_what_a_node_itself_knows_of_its_last_life_is_asked_for() -> None:
+    """Others tell of the life before only. When one above it turns up, that one is next."""
+    stored = {"stored_incarnation": LIFE + 5, "stored_last": 2}
+    made = Replica("n1", now=1000.0, wall_ms=LIFE + 9, names=["n1", "n2"], **stored)  # type: ignore[arg-type]
+    entries = [ms.Entry("n1", LIFE, 1, 1, "")]
+    made.receive("n2", announce(0, others=entries), 1000.5)
+    done = [effect for at in range(1, 20) for effect in made.tick(1000.5 + at * 0.05)]
+    assert (LIFE, 1, 1) in asked(done)
+    first = [(1, 0, event("n1", 1, life=LIFE).body)]
+    done = made.receive("n2", encode(ms.Fill, "n1", LIFE, 1, 1, first, False), 1001.5)
+    assert (LIFE + 5, 1, 2) in asked(done + made.tick(1001.5) + made.tick(1001.8))
+    both = [(seq, 0, event("n1", seq, life=LIFE + 5).body) for seq in (1, 2)]
+    entries = [ms.Entry("n1", LIFE + 7, 1, 3)]
+    made.receive("n2", announce(0, others=entries), 1001.9)
+    done = made.receive("n2", encode(ms.Fill, "n1", LIFE + 5, 1, 2, both, False), 1001.9)
+    assert (LIFE + 7, 1, 3) in asked(done + made.tick(1002.2) + made.tick(1002.5))
+    assert not made.ready

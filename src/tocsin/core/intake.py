@@ -247,10 +247,6 @@ class Intake:
             first_sequence, end = sequence_of(origin.warned, first), sequence_of(origin.warned, last)
             self._out.append(Lose(Loss(origin.name, first_sequence, end, late=True, elsewhere=True)))
 
-    def _lose_late(self, name: str, incarnation: int, left: int, last: int) -> None:
-        first, end = sequence_of(incarnation, left + 1), sequence_of(incarnation, last)
-        self._out.append(Lose(Loss(name, first, end, late=True)))
-
     def _all_announced_since(self, then: float) -> bool:
         then += self.period  # before that not all who live are heard, nor have they answered this node
         living = self.liveness.living(then, self.period)

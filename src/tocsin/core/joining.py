@@ -15,7 +15,7 @@ from tocsin.core.effects import Base, Begin, Clash, Lose, Publish, Send
 from tocsin.core.event import report
 from tocsin.core.intake import Intake
 from tocsin.core.lives import MAX_INCARNATION, Life
-from tocsin.core.messages import Announce, Entry, Hello, Message, encode
+from tocsin.core.messages import Announce, Entry, Goodbye, Hello, Message, encode
 from tocsin.core.origin import Origin
 from tocsin.core.probing import Probing
 from tocsin.core.relaying import Relaying
@@ -34,6 +34,8 @@ _HELLO_EVERY: Final = 0.2
 #: and better where the state was lost, so that nobody would know. In milliseconds that may lie between them.
 _SPREAD: Final = 1000
 _SPREAD_OF_RENEWED: Final = 1_000_000
+#: Seconds between two announces while a younger twin is heard.
+_INSIST_EVERY: Final = 0.25
 #: Seconds between two lives that this node begins because others know of a later one.
 RENEW_EVERY: Final = 5.0
 
@@ -95,6 +97,35 @@ class Joining(Intake):
         """This life's incarnation; 0 while listening."""
         return self.own.incarnation
 
+    # -- what others know of it ------------------------------------------------------
+
+    def _on_entry_of_mine(self, entry: Entry) -> bool:
+        """What others hold of this node's own lives; whether that is all there is to do about it."""
+        if entry.incarnation >= MAX_INCARNATION:
+            return True  # nothing could follow it: nobody has lived then
+        if (entry.incarnation, entry.last) >= self._told_of_me:
+            self._told_of_me, self._end_told = (entry.incarnation, entry.last), True
+        if self.ready and entry.incarnation < self.incarnation:
+            self._learn_own_end(entry)
+        return self.ready or entry.incarnation >= (self.incarnation or MAX_INCARNATION)
+
+    def _learn_own_end(self, entry: Entry) -> None:
+        """Others hold more of this node's last life than it knew: too late to be numbered before this one."""
+        mine = self.origins.setdefault(self.me, Origin(self.me))
+        life, end = mine.get(entry.incarnation), self.previous or sequence_of(0, 0)
+        left = max(
+            mine.left.get(entry.incarnation, 0),
+            seq_of(end) if incarnation_of(end) == entry.incarnation else 0,
+            life.accepted if life is not None else 0,
+        )
+        if entry.incarnation >= incarnation_of(end) and entry.last > left:
+            mine.leave(entry.incarnation, entry.last)
+            self._lose_late(self.me, entry.incarnation, left, entry.last)
+
+    def _lose_late(self, name: str, incarnation: int, left: int, last: int) -> None:
+        first, end = sequence_of(incarnation, left + 1), sequence_of(incarnation, last)
+        self._out.append(Lose(Loss(name, first, end, late=True)))
+
     # -- starting --------------------------------------------------------------------
 
     def _on_own_name(self, message: Message, now: float) -> None:
@@ -103,9 +134,20 @@ class Joining(Intake):
             self._out.append(Send(self._announce([], answer=True), self.me))
         if self._twin.heard(message, self.incarnation, now):
             self.clashed = True
+            if self.incarnation:
+                self._out.append(Send(encode(Goodbye, self.me, self.incarnation, self.own.known), self.me))
             self._out.append(Clash(self.me, yields=True))
-        elif self._twin.to_be_told(message, self.incarnation, now):
+            return
+        if self._twin.to_be_told(message, self.incarnation, now):
             self._out += [Clash(self.me, yields=False), Publish(clash_report(self.me))]
+        if isinstance(message, Announce | Goodbye):
+            self._on_twin(message, now)
+
+    def _on_twin(self, message: Announce | Goodbye, now: float) -> None:
+        """A younger twin yields once it is sure of this one; and all are to know that this one lives."""
+        if 0 < self.incarnation < message.incarnation < MAX_INCARNATION:
+            self._told_of_me = max(self._told_of_me, (message.incarnation, message.last))
+            self._next_announce = now
 
     def _listen(self, now: float) -> None:
         if not self._alone and now >= self._next_hello:
@@ -149,9 +191,12 @@ class Joining(Intake):
         A twin that is near is another matter: one of the two yields.
         """
         told, (incarnation, last) = self._told_of_me, (self.incarnation, self.own.known)
-        if told <= (incarnation, last) or self._twin.near(now) or now - self._renewed_at < RENEW_EVERY:
+        if told <= (incarnation, last) or now - self._renewed_at < RENEW_EVERY:
+            return
+        if self._twin.near(now, self.period):
             return
         self._renewed_at = now
+        self._twin.pass_over()
         past = self.origins.setdefault(self.me, Origin(self.me, fresh=False))
         past.lives[incarnation], past.current = self.own, max(past.current, incarnation)
         self.previous = sequence_of(*told)
@@ -231,37 +276,14 @@ class Joining(Intake):
         if not end_known or not past.life.known:
             self._staged.append(Loss(self.me, self.own.sequence(0), self.own.sequence(0)))
 
-    # -- what others say of it ------------------------------------------------------------
-
-    def _on_entry_of_mine(self, entry: Entry) -> bool:
-        """What others hold of this node's own lives; whether that is all there is to do about it."""
-        if entry.incarnation >= MAX_INCARNATION:
-            return True  # nothing could follow it: nobody has lived then
-        if (entry.incarnation, entry.last) >= self._told_of_me:
-            self._told_of_me, self._end_told = (entry.incarnation, entry.last), True
-        if self.ready and entry.incarnation < self.incarnation:
-            self._learn_own_end(entry)
-        return self.ready or entry.incarnation >= (self.incarnation or MAX_INCARNATION)
-
-    def _learn_own_end(self, entry: Entry) -> None:
-        """Others hold more of this node's last life than it knew: too late to be numbered before this one."""
-        mine = self.origins.setdefault(self.me, Origin(self.me))
-        life, end = mine.get(entry.incarnation), self.previous or sequence_of(0, 0)
-        left = max(
-            mine.left.get(entry.incarnation, 0),
-            seq_of(end) if incarnation_of(end) == entry.incarnation else 0,
-            life.accepted if life is not None else 0,
-        )
-        if entry.incarnation >= incarnation_of(end) and entry.last > left:
-            mine.leave(entry.incarnation, entry.last)
-            self._lose_late(self.me, entry.incarnation, left, entry.last)
-
     # -- what goes out -------------------------------------------------------------------
 
     def _announce_if_due(self, now: float) -> None:
         if self._alone or now < self._next_announce:
             return
-        self._next_announce = max(self._next_announce + self.period, now)
+        insists = self._told_of_me[0] > self.incarnation and self._twin.near(now, self.period)
+        every = min(self.period, _INSIST_EVERY) if insists else self.period
+        self._next_announce = max(self._next_announce + every, now)
         others, ended = self._others(now)
         self._out.append(Send(self._announce(others, self._unknown(now), ended)))
 

@@ -23,6 +23,12 @@ SECTION_PATIENCE: Final = 2.0
 CLOSE_AFTER: Final = 2.0
 #: The same while nobody has said how the old life ended: it may hold what nothing here tells of.
 _CLOSE_UNTOLD_AFTER: Final = 6.0
+#: What comes of a life for so long after a newer one was heard may be late, in seconds; later it lives.
+_LATE: Final = 1.0
+#: No two announces of it come so much further apart than they are made, in seconds.
+_UNEVEN: Final = 0.5
+#: For so long at most a life that lives on holds up a newer one, in seconds.
+_CONTESTED_AT_MOST: Final = 60.0
 #: Lives after the current one that are kept at a time: a bound on what somebody may make up.
 MAX_AHEAD: Final = 16
 #: Of how many former lives it is remembered where they were left.
@@ -58,6 +64,8 @@ class Origin:
     recalled: bool = False
     #: Since when a newer life than the current one is known.
     superseded_at: float | None = None
+    #: When the current life was announced last by its origin although a newer one was known.
+    announced_at: float = float("-inf")
     gate: Gate | None = None
     #: The board section is known to be out of date (it could not be had in time).
     doubtful: bool = False
@@ -149,6 +157,20 @@ class Origin:
         """The newest life that is known."""
         return self.lives[max(self.lives)]
 
+    def announced(self, incarnation: int, now: float) -> None:
+        """The origin announces this life: if it is the current one, that is not over, or this comes late."""
+        if incarnation == self.current:
+            self.announced_at = now
+
+    @property
+    def contested(self) -> bool:
+        """Whether the current life lives on beside a newer one: two nodes have this name.
+
+        One of them yields. Until then none of the two lives is handed on before it is clear which: the
+        events of the newer one would make all that the other tells late.
+        """
+        return self.superseded_at is not None and self.announced_at - self.superseded_at >= _LATE
+
     def over(self, now: float, told_by_all: Callable[[float], bool]) -> bool:
         """Whether the current life can be left for the next one."""
         if self.superseded_at is None or (following := self.next_life()) is None:
@@ -157,8 +179,12 @@ class Origin:
         if life.closed and not life.missing:
             return True
         waited = now - self.superseded_at
+        if self.contested and waited < _CONTESTED_AT_MOST:
+            waited = now - self.announced_at
         if waited >= (_CLOSE_UNTOLD_AFTER if following.previous is None else CLOSE_AFTER):
             return True
+        if self.announced_at > self.superseded_at:
+            return not life.missing and told_by_all(self.announced_at + _UNEVEN)
         return not life.missing and told_by_all(self.superseded_at)
 
     @property
@@ -182,6 +208,7 @@ class Origin:
                 life.hole_since += seconds
         if self.superseded_at is not None:
             self.superseded_at += seconds
+        self.announced_at += seconds
         if self.gate is not None:
             self.gate.deadline += seconds
 

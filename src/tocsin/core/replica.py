@@ -36,7 +36,7 @@ from tocsin.core.messages import (
 from tocsin.core.messages import decode as decode_message
 from tocsin.core.origin import Origin
 from tocsin.core.sequence import incarnation_of, seq_of
-from tocsin.core.telling import better, bursts, entries, later, measured
+from tocsin.core.telling import better, bursts, entries, later, measured, newest
 
 __all__ = ["Replica"]
 
@@ -188,8 +188,7 @@ class Replica(Joining):
         if message.measures and (measures := measured(message.measures)):
             self._out.append(Measured(sender, measures))
         origin, life = self._life(sender, message.incarnation, now)
-        if life is None and message.incarnation < origin.current:
-            self._tell_of_later(sender, (message.incarnation, message.last), later(origin), now)
+        self._on_life(origin, message, now)
         if life is not None and life.plausible(max(message.last, 1), message.first - 1):
             life.learn(message.last, now)
             life.previous = message.previous
@@ -202,6 +201,16 @@ class Replica(Joining):
             self._on_entry(sender, entry, now)
         if not message.answer:
             self._help(sender, message, now)
+
+    def _on_life(self, origin: Origin, message: Announce, now: float) -> None:
+        """Who lives below a life that is known of is told so; but not of a twin's, while that is heard."""
+        origin.announced(message.incarnation, now)
+        silent = not self.liveness.hears(origin.name, now, self.period)
+        known = message.incarnation, message.last
+        if message.incarnation < origin.current:
+            self._tell_of_later(origin.name, known, later(origin), now)
+        elif silent and message.incarnation == origin.current and origin.contested:
+            self._tell_of_later(origin.name, known, [newest(origin)], now)
 
     def _first_contact(self, origin: Origin, life: Life, message: Announce, now: float) -> None:
         base = life.before(message.first)
@@ -304,6 +313,8 @@ class Replica(Joining):
         if message.origin != self.me or message.incarnation != self.incarnation:
             known = self.origins.get(message.origin)
             life = known.get(message.incarnation) if known else None
+            if life is None and message.origin == self.me and self._twin.near(now, self.period):
+                return  # it is the twin's to say: what is not here is not lost
         waiting = self._waits(sender, message, life, now)
         for part in self._repair.answer(message, life, now, waiting=waiting):
             self._out.append(Send(part, sender))

@@ -15,7 +15,17 @@ from tocsin.core.member import missing
 from tocsin.core.messages import MAX_MESSAGE_BYTES, Entry, Events, encode
 from tocsin.core.origin import Origin
 
-__all__ = ["better", "bursts", "degraded_report", "entries", "entries_of_silent", "later", "measured", "some"]
+__all__ = [
+    "better",
+    "bursts",
+    "degraded_report",
+    "entries",
+    "entries_of_silent",
+    "later",
+    "measured",
+    "newest",
+    "some",
+]
 
 #: Measured values that are taken of one announce.
 _MOST_MEASURES: Final = 64
@@ -57,10 +67,13 @@ def entries(origin: Origin | None) -> list[Entry]:
 
 def later(origin: Origin) -> list[Entry]:
     """The same for a node that lives in an earlier life; if nothing is held, that there was a later one."""
-    newest = origin.newest()
-    return entries(origin) or [
-        Entry(origin.name, newest.incarnation, newest.known + 1, newest.known, newest.previous)
-    ]
+    return entries(origin) or [newest(origin)]
+
+
+def newest(origin: Origin) -> Entry:
+    """That there is a newest life of an origin, of which nothing need be held here."""
+    life = origin.newest()
+    return Entry(origin.name, life.incarnation, life.known + 1, life.known, life.previous)
 
 
 def better(origin: Origin | None, known: Mapping[int, int]) -> list[Entry]:

@@ -2,7 +2,8 @@
 
 A newcomer that hears one stays off the rails; if it is found later, the younger yields (DESIGN.md
 section 5, incarnation). What is heard for a moment only are copies on several rails, or the remains of
-this node's own former life.
+this node's own former life. Who yields says goodbye to the other, which then begins a life above it: some
+may have left the elder's life for the younger's.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 from tocsin.core.event import Draft, report
-from tocsin.core.messages import Announce, Hello, Message
+from tocsin.core.member import missing
+from tocsin.core.messages import Announce, Events, Goodbye, Hello, Message
 
 __all__ = ["FORGOTTEN", "LASTS", "Twin", "clash_report"]
 
@@ -26,13 +28,25 @@ class Twin:
     def __init__(self) -> None:
         self._since = self._at = float("-inf")
         self._said = False
+        #: The life of the twin that said goodbye last.
+        self._gone = 0
 
-    def near(self, now: float) -> bool:
-        """Whether the own name was heard of late."""
-        return now - self._at <= FORGOTTEN
+    def near(self, now: float, period: float) -> bool:
+        """Whether the own name was heard within the last three announces."""
+        return now - self._at <= missing(period)
+
+    def pass_over(self) -> None:
+        """This node begins a life above the twin's, of which nothing was heard any more."""
+        self._at = float("-inf")
 
     def heard(self, message: Message, incarnation: int, now: float) -> bool:
         """The own name was heard; whether this node (``incarnation``; 0 while it listens) has to yield."""
+        if isinstance(message, Goodbye):
+            self._gone = message.incarnation
+            self.pass_over()
+            return False
+        if isinstance(message, Announce | Events) and message.incarnation == self._gone:
+            return False  # a copy, on a slower rail
         if now - self._at > FORGOTTEN:
             self._since, self._said = now, False
         self._at = now
@@ -45,7 +59,7 @@ class Twin:
         A later life than its own is none of its former ones, so one message is enough: the twin may yield
         before there is another.
         """
-        later = isinstance(message, Announce) and message.incarnation > incarnation
+        later = isinstance(message, Announce | Goodbye) and message.incarnation > incarnation
         newcomer = isinstance(message, Hello) and now - self._since >= LASTS
         if self._said or not incarnation or not (later or newcomer):
             return False
