@@ -212,6 +212,9 @@ class Joining(Intake):
         )
         self._out.append(Publish(report("agent.renewed", "agent", None, words, severity="warning")))
         self._next_announce = now
+        self._announce_if_due(now)
+        # Behind the announce, so that nobody takes this node for stopped: how the life before ended.
+        self._out.append(Send(encode(Goodbye, self.me, incarnation, last)))
 
     def _join(self, now: float) -> None:
         living = self.liveness.living(now, self.period)
