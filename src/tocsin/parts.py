@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -125,16 +125,21 @@ def generator_settings(config: Config) -> dict[str, Any]:
     }
 
 
+#: What the replica counts of what came in, shown from the start: who watches it sees it change.
+_COUNTED: Final = (
+    "events_duplicate", "events_filled", "events_late", "events_lost", "events_quarantined",
+    "messages_refused", "numbers_quarantined",
+)  # fmt: skip
+
+
 def metrics(
     publisher: Publisher, forwarder: Forwarder, now: float
 ) -> Mapping[str, float | Mapping[str, float]]:
     """What is counted, for /metrics: a name, or a name with labels in braces, to a value."""
     replica = forwarder.replica
     found: dict[str, float | Mapping[str, float]] = {"events_published_total": publisher.last}
-    for name in ("events_duplicate", "events_filled", "events_late", "events_lost", "messages_refused"):
+    for name in sorted({*_COUNTED, *replica.counters}):
         found[f"{name}_total"] = replica.counters[name]
-    for name, value in sorted(replica.counters.items()):
-        found[f"{name}_total"] = value
     found["nodes_heard"] = len(replica.liveness.living(now, replica.period))
     return found | _rails(forwarder)
 

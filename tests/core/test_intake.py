@@ -170,6 +170,66 @@ def test_identity_and_size_of_an_event_are_checked() -> None:
     assert [1] == [a.event.seq for a in delivered(made.receive("n2", push(1), now))]
 
 
+AHEAD = 10**11
+
+
+@pytest.mark.parametrize("said", [
+    announce(AHEAD),
+    announce(AHEAD, life=LIFE + 7),
+    announce(0, previous=sequence_of(LIFE, AHEAD)),
+    announce(0, life=LIFE + 7, previous=sequence_of(LIFE, AHEAD)),
+    encode(ms.Goodbye, "n2", LIFE, AHEAD),
+    announce(0, others=[ms.Entry("n3", LIFE, 1, AHEAD)]),
+    announce(0, others=[ms.Entry("n3", LIFE, 1, 0, sequence_of(LIFE - 7, AHEAD))]),
+], ids=["announce", "new life", "previous", "end", "goodbye", "entry", "end in entry"])  # fmt: skip
+def test_a_number_that_cannot_be_is_counted_whoever_tells_it(said: bytes) -> None:
+    """An announce, a goodbye, an entry, the end of a former life: nothing follows from it, and it is seen."""
+    made = replica()
+    meet(made)
+    entry = ms.Entry("n3", LIFE - 7, 1, 0)
+    made.receive("n2", announce(0, others=[entry]), made._awake_at)
+    assert 0 == made.counters["numbers_quarantined"]
+    assert [] == lost(made.receive("n2", said, made._awake_at))
+    assert 1 == made.counters["numbers_quarantined"]
+    known = [life.known for origin in made.origins.values() for life in origin.lives.values()]
+    assert 0 == max(known)
+
+
+def test_the_end_of_a_life_that_was_left_is_no_number_that_cannot_be() -> None:
+    """It is told as lost if it can be true, and counted if it cannot."""
+    made = left_behind(1)
+    now = made._awake_at
+    entry = ms.Entry("n2", LIFE, 1, AHEAD)
+    effects = made.receive("n3", announce(0, name="n3", others=[entry]), now)
+    assert ([], 1) == (lost(effects), made.counters["numbers_quarantined"])
+
+
+def test_a_node_that_says_less_than_it_said_long_before_is_counted() -> None:
+    """Copies are late by any number of events, and by a few seconds; more than that is no copy."""
+    made = replica()
+    meet(made)
+    now = made._awake_at
+    for seconds, last, counted in (
+        (0, 9, 0), (1, 7, 0), (2, 12, 0), (9, 3, 0), (11, 12, 0), (12, 11, 0), (22, 11, 1), (23, 11, 1),
+        (33, 11, 2), (44, 13, 2), (55, 13, 2),
+    ):  # fmt: skip
+        for at in range(seconds):  # it does not stand still meanwhile
+            made._wake(max(made._awake_at, now + at))
+        made.receive("n2", announce(last), now + seconds)
+        assert counted == made.counters["numbers_quarantined"], seconds
+
+
+def test_a_copy_that_waited_while_this_node_stood_still_is_not_counted() -> None:
+    """It is as old as it was then."""
+    made = replica()
+    meet(made)
+    now = made._awake_at
+    made.receive("n2", announce(9), now + 0.5)
+    made.origins["n2"].life.said = 9  # it was the last that counted
+    made.receive("n2", announce(8), now + 99)
+    assert 0 == made.counters["numbers_quarantined"]
+
+
 @pytest.mark.parametrize("life", [LIFE, LIFE + 7])
 @pytest.mark.parametrize("packed", [None, 7, {"a": 1}, [7], [[0, "text"]], [[0, b"", 1, 2]], [[-1, b"{}"]]])
 def test_a_message_that_cannot_be_read_changes_nothing(packed: object, life: int) -> None:

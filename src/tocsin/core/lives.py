@@ -21,6 +21,8 @@ MAX_INCARNATION: Final = 10**13 - 1
 MAX_SEQ: Final = 10**12 - 1
 #: A number further ahead than this is no hole but nonsense (or malice): quarantined and counted.
 MAX_JUMP: Final = 10_000_000
+#: No copy of an announce is so many seconds late.
+_NO_COPY: Final = 10.0
 _body = attrgetter("event.body")
 #: In passing, nothing is let go of that is not so many seconds too old.
 _OVERDUE: Final = 0.01
@@ -31,7 +33,7 @@ class Life:
 
     __slots__ = (
         "accepted", "asked_at", "attempts", "closed", "denials", "events", "filled_at", "first_held",
-        "hole_since", "incarnation", "known", "origin", "previous", "size",
+        "hole_since", "incarnation", "known", "origin", "previous", "said", "said_at", "size",
     )  # fmt: skip
 
     def __init__(self, origin: str, incarnation: int, base: int) -> None:
@@ -49,6 +51,8 @@ class Life:
         self.previous: str | None = None
         #: The origin said goodbye, or another life has begun and this one is over.
         self.closed = False
+        #: A number up to which the origin itself said that it had come, and when it said so.
+        self.said, self.said_at = 0, float("-inf")
         self.hole_since: float | None = None
         self.asked_at = float("-inf")
         #: When an answer to an ask brought anything.
@@ -70,6 +74,18 @@ class Life:
         """Somebody holds, or the origin has published, events up to ``last``."""
         self.known = max(self.known, last)
         self._note_hole(now)
+
+    def goes_back(self, last: int, now: float) -> bool:
+        """The origin says that it has come up to ``last``: whether that is less than it said long before.
+
+        Rails reorder what is on them, and a copy may come later than what was said next, by any number of
+        events. But not by so much time: then something is broken, or made up.
+        """
+        if now - self.said_at < _NO_COPY:
+            return False
+        back = last < self.said
+        self.said, self.said_at = max(last, self.said), now
+        return back
 
     def add(self, seq: int, arrival: Arrival, now: float) -> bool:
         """Takes an event in; False if it is known already or came too late."""

@@ -204,6 +204,7 @@ class Origin:
     def sleep(self, seconds: float) -> None:
         """This node itself stood still for so long: that is no time in which anybody was asked."""
         for life in self.lives.values():
+            life.said_at += seconds
             if life.hole_since is not None:
                 life.hole_since += seconds
         if self.superseded_at is not None:

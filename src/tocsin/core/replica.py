@@ -172,10 +172,16 @@ class Replica(Joining):
         origin = self.origins.get(name)
         if origin is None or not self.ready or (left := origin.left_at(incarnation)) is None:
             return
-        if last > left and Life(name, incarnation, left).plausible(last):
+        if last > left and self._credible(Life(name, incarnation, left), last):
             origin.leave(incarnation, last)
             self.counters["events_lost"] += last - left
             self._lose_late(name, incarnation, left, last)
+
+    def _credible(self, life: Life, last: int, base: int = 0) -> bool:
+        """Whether a life can have come so far as somebody says; else that is counted and passed over."""
+        credible = life.plausible(max(last, 1), base)
+        self.counters["numbers_quarantined"] += not credible
+        return credible
 
     def _on_announce(self, sender: str, message: Announce, now: float) -> None:
         if sender != message.name:
@@ -189,7 +195,9 @@ class Replica(Joining):
             self._out.append(Measured(sender, measures))
         origin, life = self._life(sender, message.incarnation, now)
         self._on_life(origin, message, now)
-        if life is not None and life.plausible(max(message.last, 1), message.first - 1):
+        if life is not None and self._credible(life, message.last, message.first - 1):
+            # Nothing follows from a number that goes back, whatever it is; that there is one is to be seen.
+            self.counters["numbers_quarantined"] += life.goes_back(message.last, now)
             life.learn(message.last, now)
             life.previous = message.previous
             if origin.fresh and message.joined:
@@ -228,7 +236,7 @@ class Replica(Joining):
         """A node says what the last event of its former life was: perhaps nobody else ever had it."""
         if incarnation_of(previous) >= origin.current and seq_of(previous):
             _, life = self._life(origin.name, incarnation_of(previous), now)
-            if life is not None and life.plausible(seq_of(previous)):
+            if life is not None and self._credible(life, seq_of(previous)):
                 life.learn(seq_of(previous), now)
         elif incarnation_of(previous) < origin.current:
             self._tell_late(origin.name, incarnation_of(previous), seq_of(previous))
@@ -276,7 +284,7 @@ class Replica(Joining):
         origin, life = self._life(entry.origin, entry.incarnation, now)
         if life is None:
             self._tell_late(entry.origin, entry.incarnation, entry.last)
-        if life is None or not life.plausible(max(entry.last, 1), entry.first - 1):
+        if life is None or not self._credible(life, entry.last, entry.first - 1):
             return
         origin.holders[sender] = entry.incarnation
         life.learn(entry.last, now)
@@ -301,7 +309,7 @@ class Replica(Joining):
         self.liveness.goodbye(sender, message.incarnation)
         origin, life = self._life(sender, message.incarnation, now)
         if life is not None:
-            if life.plausible(max(message.last, 1)):
+            if self._credible(life, message.last):
                 life.learn(message.last, now)
             life.closed = True
             self._advance(origin, now)
