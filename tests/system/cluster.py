@@ -236,6 +236,17 @@ class Cluster:
         found = [each for each in self.board(at) if (each["node"], each["kind"], each["subject"]) == wanted]
         return found[0] if found else None
 
+    def counted(self, node: int, name: str) -> float:
+        """A metric of a node that has no labels."""
+        lines = self.get(node, "/metrics").text.splitlines()
+        return float(next(line for line in lines if line.startswith(f"tocsin_{name} ")).split()[1])
+
+    def seen(self, node: int, origin: int) -> str:
+        """How far a node has the events of another one, in order."""
+        answer = self.get(node, "/api/v1/events", params={"seen": "full"})
+        assert answer.status_code == 200, f"{answer.status_code}: {answer.text}"
+        return str(answer.json()["seen"].get(self.name(origin), ""))
+
     def log(self, node: int) -> str:
         """What an agent wrote, all its lives."""
         path = self._log(node)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Final, TypeAlias
 
+from tests.system.cluster import until
 from tests.system.faults.machine import full, starved, without_descriptors
 from tests.system.faults.network import (
     bad_cable,
@@ -22,6 +24,9 @@ from tests.tools.relay import Harm
 
 BOTH: Final = (1, 2)
 TWO_HOURS: Final = 7200
+#: How many events of how many bytes are to be filled, and at which rate: eight seconds of it.
+BACKLOG: Final = (2000, 1000)
+REPAIR_RATE: Final = "2mbit"
 Inject: TypeAlias = Callable[[Bed], None]
 
 
@@ -88,8 +93,8 @@ def alternately(node: int, seconds: float) -> Inject:
     return inject
 
 
-def cut_in_repair(node: int, *seconds: float) -> Inject:
-    """Cut off, healed for as long as links need to come back and repair needs to begin, and cut off again."""
+def cut_again(node: int, *seconds: float) -> Inject:
+    """Cut off again and again, healed between for as long as links need to come back, or nearly so."""
 
     def inject(on: Bed) -> None:
         for each in seconds:
@@ -97,6 +102,38 @@ def cut_in_repair(node: int, *seconds: float) -> Inject:
             pause(0.6)
 
     return inject
+
+
+def cut_in_repair(node: int, first: float, *again: float) -> Inject:
+    """Cut off while much is published, healed, and cut off again each time some of that was filled.
+
+    The rails are slow meanwhile, with short queues: so filling takes seconds, and a cut ends it at once.
+    """
+
+    def inject(on: Bed) -> None:
+        with slow(on.net, node, *on.net.rails, rate=REPAIR_RATE, queue="50ms"):
+            with cut(on.net, node):
+                backlog = [each.sequence for each in on.flow.publishers[0].surge(*BACKLOG)]
+                pause(first)
+                before = _filled(on, node), backlog[0]
+            for each in again:
+                until(partial(_more, on, node, *before), 30, f"node{node} has more than {before}")
+                with cut(on.net, node):
+                    pause(each)
+                    _, has = before = _filled(on, node), on.cluster.seen(node, 1)
+                missing = f"{backlog[0]} to {backlog[-1]}"
+                assert backlog[0] < has < backlog[-1], f"not cut in the repair of {missing}, but at {has}"
+
+    return inject
+
+
+def _more(on: Bed, node: int, filled: float, has: str) -> bool:
+    """Whether a node has got more events by asking than that, and has more of node 1's."""
+    return _filled(on, node) > filled and on.cluster.seen(node, 1) > has
+
+
+def _filled(on: Bed, node: int) -> float:
+    return on.cluster.counted(node, "events_filled_total")
 
 
 def flap(node: int, *rails: int, times: int = 10) -> Inject:

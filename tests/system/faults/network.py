@@ -79,11 +79,11 @@ def reset(net: Net, node: int, rail: int) -> None:
 
 
 @contextmanager
-def slow(net: Net, node: int, *rails: int, rate: str = "64kbit") -> Iterator[None]:
-    """Rails of a node as slow as that in both directions, with queues that hold four seconds."""
+def slow(net: Net, node: int, *rails: int, rate: str = "64kbit", queue: str = "4s") -> Iterator[None]:
+    """Rails of a node as slow as that in both directions, with queues that hold so much (four seconds)."""
     ends = [(node, net.interface(rail)) for rail in rails] + [(None, net.port(node, rail)) for rail in rails]
     for where, device in ends:
-        _tc(net, where, f"add dev {device} root tbf rate {rate} burst 2kb latency 4s")
+        _tc(net, where, f"add dev {device} root tbf rate {rate} burst 2kb latency {queue}")
     try:
         yield
     finally:

@@ -40,6 +40,8 @@ class Bed:
         self.disks: dict[int, Disk] = {}
         #: When which node was killed, by the monotonic clock.
         self.kills: list[tuple[int, float]] = []
+        #: Who publishes and reads while there is a fault.
+        self.flow: Traffic
         self._stored: set[int] = set()
 
     def start(self, *nodes: int) -> None:
@@ -210,6 +212,7 @@ def run(on: Bed, fault: Fault) -> Row:
     until(on.well, LIMIT, "all is well before the fault")
     before, kills = _usage(on), len(on.kills)
     with traffic(on.cluster, fault.hit, lambda node: RATES[node != 1]) as flow:
+        on.flow = flow
         threading.Event().wait(0.5)
         fault.inject(on)
         healed, goal = time.monotonic(), flow.last()

@@ -7,10 +7,11 @@ import itertools
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from tests.system.cluster import PORT, Cluster, until
 from tests.system.faults.judge import Accepted, Told, covers
@@ -23,6 +24,8 @@ __all__ = ["Publisher", "Reader", "Traffic", "traffic"]
 _PATIENCE: Final = 1.0
 #: Seconds between two posts of a publisher.
 _PERIOD: Final = 0.05
+#: Events that are posted at once in a surge.
+_BATCH: Final = 250
 #: Seconds that a reader lets its answers be held; a node that is frozen has failed 5 s after that.
 _WAIT: Final = 2.0
 _HEADERS: Final = {"Content-Type": "application/cloudevents-batch+json"}
@@ -40,7 +43,16 @@ class Publisher:
         self._origin = cluster.name(node)
         self._connection: http.client.HTTPConnection | None = None
         self._stop = threading.Event()
+        self._surge = deque[list[dict[str, Any]]]()
         self._thread = cluster.net.thread(TEST, self._work)
+
+    def surge(self, many: int, size: int) -> list[Accepted]:
+        """Posts so many events of so many bytes besides, and waits until they are accepted; returns them."""
+        events = [_event(data={"summary": "x" * size}) for _ in range(many)]
+        ids = {event["id"] for event in events}
+        self._surge += [events[at : at + _BATCH] for at in range(0, many, _BATCH)]
+        until(lambda: ids <= {each.id for each in list(self.accepted)}, 30, f"{many} events are accepted")
+        return sorted((each for each in self.accepted if each.id in ids), key=lambda each: each.sequence)
 
     def stop(self) -> None:
         """Ends it; what is under way is still posted until it is accepted."""
@@ -54,14 +66,17 @@ class Publisher:
     def _work(self) -> None:
         due = time.monotonic()
         while not self._stop.is_set():
+            while self._surge:
+                self._publish(self._surge.popleft())
             self._publish([_event() for _ in range(self._many)])
             due = max(due + self._period, time.monotonic() - 1)
             self._stop.wait(max(0.0, due - time.monotonic()))
         self._drop()
 
-    def _publish(self, batch: list[dict[str, str]]) -> None:
+    def _publish(self, batch: list[dict[str, Any]]) -> None:
         """Until it is accepted. The same events again are the same to the cluster: their ids are kept."""
-        body = json.dumps(batch)
+        begun = datetime.now(UTC).isoformat()
+        body = json.dumps([{**event, "time": begun} for event in batch])
         give_up = time.monotonic() + 40
         while time.monotonic() < give_up:
             with suppress(OSError, http.client.HTTPException, ValueError):
@@ -91,13 +106,13 @@ class Publisher:
             self._connection = None
 
 
-def _event() -> dict[str, str]:
+def _event(**attributes: Any) -> dict[str, Any]:
     return {
+        **attributes,
         "specversion": "1.0",
         "type": "test.tick",
         "source": "/test",
         "id": f"t{next(_ids)}",
-        "time": datetime.now(UTC).isoformat(),
     }
 
 
