@@ -1,10 +1,11 @@
-"""One node is cut off, frozen or slow: what the others do among themselves stays as it was.
+"""One node is cut off, frozen or slow: what the others do among themselves stays as it was, also in a flood.
 
 As a program it measures: ``python -m tests.system.test_unaffected [RUNS]``; results in docs/rails.md.
 """
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import subprocess
 import sys
@@ -21,6 +22,8 @@ import psutil
 import pytest
 
 from tests.system.cluster import Cluster, until
+from tests.system.faults.judge import Accepted, judge
+from tests.system.faults.traffic import Reader
 from tests.system.netns import missing
 
 pytestmark = [
@@ -35,7 +38,19 @@ RUNS = 5
 FLOOR = 0.005
 #: What the queues for a peer that takes nothing may hold, and what an agent takes anyway, in bytes.
 MEMORY = 48 << 20
+#: Seconds within which all are equal after a heal; and once, if they are dialled once more.
+EQUAL, EQUAL_ONCE = 3.0, 6.0
+#: The flood: buffers that it fills in two seconds; batches of events of 4 kB, 2,000 events a second at most;
+#: windows of so many batches each.
+SMALL = {"buffer": {"max_events": 4000, "max_bytes": 16 << 20}}
+FILLER, CROWD, PAUSE = "x" * 4000, 50, 1 / 40
+WINDOWS, BATCHES = 4, 150
+#: What the engine may hold for a peer that takes nothing, on two rails: 16 batches of 64 KiB each.
+QUEUES = 2 * 16 * (64 << 10)
+#: What freed memory may lie about between what is used, in bytes: the allocator gives little of it back.
+ALLOCATOR = 16 << 20
 _pause = threading.Event()
+_ids = itertools.count(1)
 
 
 class Window(NamedTuple):
@@ -210,11 +225,92 @@ def _prefixes(cluster: Cluster, node: int) -> dict[str, list[str]]:
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 def test_all_are_equal_soon_after_a_cut_of_ten_seconds(cluster: Cluster) -> None:
-    """Both rails of node 3 are cut for 10 s and healed: within 3 s all boards and prefixes are the same."""
-    took = [heal(cluster, 10) for _ in range(RUNS)]
-    assert 3 > statistics.median(took), took
+    """Both rails of node 3 are cut for 10 s and healed: within 3 s all boards and prefixes are the same.
+
+    One heal of five may take up to 6 s. Links are dialled anew, an attempt and the pause after it last 2 s,
+    and the next announce tells within 1 s what is missing. On a machine that others use, too, an attempt may
+    fail; but not in two of five heals, and what takes longer than another attempt or two is something else.
+    """
+    took = sorted(heal(cluster, 10) for _ in range(RUNS))
+    print("equal after", [round(each, 2) for each in took])
+    assert EQUAL >= took[-2], took
+    assert EQUAL_ONCE >= took[-1], took
+
+
+class Flood(NamedTuple):
+    """What was measured in a flood."""
+
+    accepted: list[Accepted]
+    #: How long 99 of 100 POSTs took at most, in seconds; the median of the windows.
+    post: float
+    #: The most that nodes 1 and 2 had of it, in bytes, at the beginning of a POST.
+    memory: dict[int, int]
+
+    @property
+    def size(self) -> int:
+        """The bytes of these events, or a little less."""
+        return len(self.accepted) * len(FILLER)
+
+
+def flood(cluster: Cluster) -> Flood:
+    """Publishes large events at node 1, as steadily as the machine lets it, and as much on any."""
+    accepted, posts, memory = list[Accepted](), list[list[float]](), dict.fromkeys((1, 2), 0)
+    due = time.monotonic()
+    for _ in range(WINDOWS):
+        posts.append([])
+        for _ in range(BATCHES):
+            start = time.monotonic()
+            ids = [f"flood{next(_ids)}" for _ in range(CROWD)]
+            events = [{"type": "test.tick", "id": each, "data": {"summary": FILLER}} for each in ids]
+            sequences = cluster.emit_all(1, events)
+            now = time.monotonic()
+            posts[-1].append(now - start)
+            accepted += (Accepted(*each, now) for each in zip(ids, ["node1"] * CROWD, sequences, strict=True))
+            for node in memory:
+                memory[node] = max(memory[node], psutil.Process(cluster.pid(node)).memory_info().rss)
+            due = max(due + PAUSE, now - PAUSE)
+            _pause.wait(max(0.0, due - now))
+    return Flood(accepted, statistics.median(percentile(each, 0.99) for each in posts), memory)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(240)
+def test_a_flood_beside_a_frozen_node_is_bounded(make_cluster: Callable[..., Cluster]) -> None:
+    """Far more is published than buffers and queues may hold: who is frozen costs no memory and no time.
+
+    The same flood before, with nobody frozen, fills all that is bounded anyway. Nothing is lost to node 2,
+    and node 3, when it goes on, is told of what it cannot have any more.
+    """
+    cluster = make_cluster(settings=SMALL)
+    cluster.start()
+    cluster.wait_ready()
+    cluster.wait_together()
+    healthy = flood(cluster)
+    reader = Reader(cluster, 3)
+    try:
+        until(lambda: reader.started, 20, "the reader of node 3 has begun")
+        with frozen(cluster):
+            ill = flood(cluster)
+            last = ill.accepted[-1]
+            until(lambda: cluster.seen(2, 1) >= last.sequence, 10, "all of the flood is at node 2")
+        until(lambda: reader.knows(last), 60, "the reader of node 3 was told the last event, or of a gap")
+        until(lambda: cluster.seen(3, 1) >= last.sequence, 60, "node 3 has the last event")
+    finally:
+        reader.close()
+    bound = SMALL["buffer"]["max_bytes"] + QUEUES + ALLOCATOR
+    print(f"{ill.size >> 20} MiB, POST {healthy.post:.4f} s, {ill.post:.4f} s", healthy.memory, ill.memory)
+    assert ill.size > max(5 * SMALL["buffer"]["max_bytes"], 5 * QUEUES, 2 * bound), "no flood"
+    for node in (1, 2):
+        assert ill.memory[node] < healthy.memory[node] + bound, (node, healthy.memory, ill.memory)
+        assert cluster.counted(node, "buffer_bytes") <= SMALL["buffer"]["max_bytes"]
+        assert 0 == cluster.counted(node, "events_lost_total"), node
+    assert ill.post <= 2 * healthy.post + FLOOR, (healthy.post, ill.post)
+    verdict = judge(ill.accepted, reader.told)
+    assert verdict.right, verdict
+    assert verdict.gaps, "node 3 has had more than may be held"
+    cluster.wait_together()
 
 
 def _program(work: Callable[[Cluster], None]) -> None:
