@@ -1,8 +1,10 @@
-"""Rails through routers (docs/scale.md): six agents behind three, on two rails; one router dies."""
+"""Rails through routers (docs/scale.md): six agents behind three, on two rails; a router dies, or freezes."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +24,9 @@ pytestmark = [
 ROUTERS: Final = (1, 2, 3)
 CLIENTS: Final = (4, 5, 6, 7, 8, 9)
 _PORT: Final = 7447
+#: Seconds that a router is frozen: more than the lease of a link (2 s), more than until it counts as down.
+FROZEN: Final = (4.0, 9.0)
+DOWN: Final = 5.0
 
 
 class Routed(Cluster):
@@ -107,3 +112,50 @@ def test_a_router_dies_and_nothing_is_lost(routed: Routed) -> None:
         assert {0.0} == set(reopened.values()), f"node{node}"
     for node in CLIENTS:
         assert 1 == len(sequences(routed, node, "node.down@node1")), f"node{node} is told once"
+
+
+@pytest.mark.faults
+def test_a_router_is_frozen_and_goes_on_and_nothing_is_lost(routed: Routed) -> None:
+    """Longer than its links' lease, then until it counts as down: each event once and in order everywhere.
+
+    Meanwhile all others lack nothing; when it goes on, it gets what it has missed, and is told as up again.
+    """
+    start = {node: str(routed.get(node, "/api/v1/events").json()["cursor"]) for node in ROUTERS + CLIENTS}
+    others = {node: cursor for node, cursor in start.items() if node != 1}
+    sent: dict[int, list[str]] = {node: [] for node in start}
+    publish(routed, sent, 3)
+    until(everywhere(routed, start, sent), 60, "all events at all nodes")
+    beside = {node: sequences_of_node for node, sequences_of_node in sent.items() if node != 1}
+    for seconds in FROZEN:
+        routed.pause(1)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            publish(routed, beside, 1)
+        until(everywhere(routed, others, sent), 60, "all events at all nodes that are not frozen")
+        if seconds > DOWN:
+            until(lambda: _state(routed, 9) == "down", 60, "node1 counts as down")
+        routed.resume(1)
+        publish(routed, beside, 3)
+        until(everywhere(routed, start, sent), 60, "all events at all nodes, also at the one that was frozen")
+        until(lambda: all(_state(routed, node) == "up" for node in others), 60, "node1 counts as up")
+        publish(routed, sent, 3)
+        until(everywhere(routed, start, sent), 60, "all events after that")
+    for node in start:
+        assert 0 == routed.counted(node, "events_lost_total"), f"node{node}"
+    for node in CLIENTS:
+        # The first time it may have been frozen for long enough to count as down, on a busy machine.
+        told = [_change(event) for event in routed.events(node, "node.*@node1", start[node])]
+        assert told[-1] == ("node.up", ""), (node, told)
+        assert ("node.down", "") in told, (node, told)
+        assert all(one != next_ for one, next_ in pairwise(told)), f"node{node} is told once: {told}"
+        assert metric(routed, node, "rail_peers") == {'rail="rail1"}': 1, 'rail="rail2"}': 1}, f"node{node}"
+
+
+def _change(event: dict[str, Any]) -> tuple[str, str]:
+    """What is told of a node; "suspect" has two meanings: nobody hears it, or some do not."""
+    return event["type"], event["data"]["attributes"].get("path", "")
+
+
+def _state(routed: Routed, at: int) -> str:
+    shown = routed.resource(at, 1, "node", "node1")
+    return str(shown["attributes"].get("state")) if shown else ""
