@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from random import Random
+
+import pytest
+
 from tests.core.made import LIFE, event
 from tocsin.core.event import Draft
 from tocsin.core.messages import Events, encode
@@ -19,6 +23,7 @@ class Running:
         self.reach = {"rail1": set(PEERS), "rail2": set(PEERS)}
 
     def run(self, seconds: float, living: list[str] | None = None) -> list[tuple[str, str, str]]:
+        """What is told meanwhile."""
         told: list[Draft] = []
         for step in range(round(seconds * 10)):
             if step % 10 == 0:
@@ -63,6 +68,37 @@ def test_a_short_silence_is_not_told() -> None:
     told = running.run(3)
     running.reach["rail1"] = set(PEERS)
     assert [] == told + running.run(10)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("count", [9, 99, 300, 1000])
+def test_a_rail_of_a_large_cluster_is_one_event(count: int, apart: bool) -> None:
+    """Peers announce at different times, and links come back one by one: there is one event all the same.
+
+    ``apart``: not quite half of them announce together, and the others as long after these as may be.
+    """
+    period, random = max(1.0, (count + 1) / 100), Random(count)
+    cut, heal, end = (number * period for number in (4.999, 14.999, 25))
+    coming: list[tuple[float, str, bool]] = []
+    for number in range(count):
+        phase = random.uniform(0.9, 1) if apart else random.random()
+        at, back = (phase if not apart or number > 0.49 * count else 0.0) * period, random.random()
+        while at < end:
+            coming.append((at, f"n{number}", not cut <= at < heal + back))
+            at += period
+    coming.sort(reverse=True)
+    watch, now = RailWatch(["rail1", "rail2"]), 0.0
+    told: list[Draft] = []
+    while now < end:
+        while coming and coming[-1][0] <= now:
+            at, peer, both = coming.pop()
+            watch.heard("rail1", peer, at)
+            if both:
+                watch.heard("rail2", peer, at)
+        told += watch.tick([f"n{number}" for number in range(count)], now, period)
+        now += 0.25
+    assert [("rail.down", "rail2"), ("rail.up", "rail2")] == [(each.type, each.subject) for each in told]
+    assert count == told[0].data["attributes"]["silent"]
 
 
 def test_a_dead_node_is_no_dead_rail() -> None:

@@ -138,7 +138,7 @@ def test_a_rail_that_flaps_is_told_as_flapping(cluster: Cluster) -> None:
         cluster.net.cut(3, 2)
         time.sleep(6.5)
         cluster.net.heal()
-        time.sleep(4)
+        time.sleep(5)
     told = until(lambda: _settled(cluster, started), 60, "it has settled")
     types = ["rail.down", "rail.up", "rail.down", "rail.up", "rail.flapping", "rail.up"]
     assert types == [event["type"] for event in told]

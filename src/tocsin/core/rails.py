@@ -24,8 +24,10 @@ __all__ = ["LATE", "SETTLE", "Copies", "CopyCount", "RailWatch"]
 #: Announces that may be missed on a rail, and time for one to travel, in seconds.
 _MISSED: Final = 3
 _SLACK: Final = 0.5
-#: A change is told when it has lasted for so long, in seconds.
-SETTLE: Final = 1.0
+#: A change is told when it has lasted for so many announces. Peers announce at any time of a period, so it
+#: takes one until all of them are found silent, or heard again, and links that come back a little more:
+#: before that those that are first, or last, look like a minority.
+SETTLE: Final = 1.5
 #: More than so many changes in so many seconds are flapping, until it was quiet so long.
 FLAPPING_CHANGES: Final = 4
 FLAPPING_WITHIN: Final = 60.0
@@ -86,12 +88,14 @@ class RailWatch:
             else:
                 states.update({f"{rail}:{peer}": frozenset({peer}) for peer in silent})
         for subject in {*states, *self._told, *self._since}:
-            yield from self._settle(subject, states.get(subject), len(living), now)
+            yield from self._settle(subject, states.get(subject), len(living), now, period)
         for subject, changes in self._flapping.settled(now).items():
             draft = self._draft(subject, len(living))
             yield replace(draft, data={**draft.data, "changes": changes})
 
-    def _settle(self, subject: str, state: frozenset[str] | None, living: int, now: float) -> Iterator[Draft]:
+    def _settle(
+        self, subject: str, state: frozenset[str] | None, living: int, now: float, period: float
+    ) -> Iterator[Draft]:
         if state == self._told.get(subject):
             self._since.pop(subject, None)
             return
@@ -99,7 +103,7 @@ class RailWatch:
         if was != state or subject not in self._since:
             self._since[subject] = (state, now)
             return
-        if now - since < SETTLE:
+        if now - since < SETTLE * period:
             return
         del self._since[subject]
         if state is None:
