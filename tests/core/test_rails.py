@@ -70,6 +70,53 @@ def test_a_short_silence_is_not_told() -> None:
     assert [] == told + running.run(10)
 
 
+def test_who_stood_still_blames_no_rail() -> None:
+    """After a pause of its own a node hears nobody until its links are back: that is told of no rail."""
+    for silent_before in (0.0, 3.0):
+        running = Running()
+        running.run(5)
+        running.reach = {"rail1": set(), "rail2": set()}
+        told = running.run(silent_before)
+        running.now += 8
+        told += running.run(3)
+        running.reach = {"rail1": set(PEERS), "rail2": set(PEERS)}
+        assert [] == told + running.run(20)
+
+
+def test_what_was_about_to_be_told_is_not_told_after_a_pause() -> None:
+    """The time for which a node stood still is none in which a change lasted."""
+    running = Running()
+    running.run(5)
+    running.reach["rail1"] = set()
+    assert [] == running.run(4)  # it is silent for long enough, but has not settled
+    running.now += 8
+    running.reach["rail1"] = set(PEERS)
+    assert [] == running.run(20)
+
+
+def test_a_rail_that_does_not_come_back_after_a_pause_is_told() -> None:
+    """Who stood still listens for three announces; what is silent then is told once."""
+    running = Running()
+    running.run(5)
+    running.now += 8
+    running.reach["rail2"] = set()
+    assert [] == running.run(3)
+    assert [("rail.down", "rail2", "failed")] == running.run(20)
+
+
+def test_a_rail_that_is_down_stays_so_over_a_pause() -> None:
+    """It is told neither as up nor as down again, but that it comes back is."""
+    running = Running()
+    running.run(5)
+    running.reach["rail1"] = set()
+    assert [("rail.down", "rail1", "failed")] == running.run(10)
+    running.now += 8
+    assert [] == running.run(20)
+    running.now += 8
+    running.reach["rail1"] = set(PEERS)
+    assert [("rail.up", "rail1", "ok")] == running.run(20)
+
+
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("count", [9, 99, 300, 1000])
 def test_a_rail_of_a_large_cluster_is_one_event(count: int, apart: bool) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -45,6 +47,36 @@ def test_an_agent_stops_in_time_and_its_port_is_free(cluster: Cluster) -> None:
     cluster.start(2)
     cluster.wait_ready(2)
     until(lambda: cluster.events(1, on="node.up"), 20, "node2 is back")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alone", [True, False], ids=["agent", "machine"])
+def test_who_was_frozen_accuses_nobody(cluster: Cluster, alone: bool) -> None:
+    """Frozen for longer than the lease a node is called down; thawed, it blames nobody for its own silence.
+
+    With its machine, as a virtual one is, nothing waits in its sockets, and its network takes a moment, too.
+    """
+    for rail in cluster.net.rails if not alone else ():
+        cluster.net.cut(2, rail)
+    cluster.pause(2)
+    time.sleep(8)
+    cluster.resume(2)
+    time.sleep(1)
+    cluster.net.heal()
+    for node in (1, 3):
+        until(partial(cluster.events, node, "node.up@node2"), 20, f"node2 is back at node{node}")
+    time.sleep(7)  # in which three announces would be missed and that be told
+    at = {node: cluster.events(node, "rail.* node.*") for node in (1, 2, 3)}
+    assert [] == [event for events in at.values() for event in events if event["type"] == "rail.down"]
+    accused = {
+        node: {(event["node"], event["origin"] == "node2") for event in events if _accuses(event)}
+        for node, events in at.items()
+    }
+    assert {1: {("node2", False)}, 2: set(), 3: {("node2", False)}} == accused
+
+
+def _accuses(event: dict[str, Any]) -> bool:
+    return event["type"] in ("node.suspect", "node.down")
 
 
 def test_an_agent_goes_on_without_its_rail(make_cluster: Callable[..., Cluster]) -> None:

@@ -3,7 +3,8 @@
 Every announce goes over every rail, so a rail on which a *living* peer is silent for three announces does
 not reach it. A peer that is silent on all of them is the business of :mod:`~tocsin.core.liveness`.
 One event a rail tells of most peers at once; a minority of them is told of peer by peer. What changes again
-and again is told as flapping, and once more when it has settled.
+and again is told as flapping, and once more when it has settled. A node that stood still itself has heard
+nobody meanwhile, and its links may be gone: it listens first, and tells nothing until then.
 
 :class:`Copies` counts what the second and later copies of messages were worth.
 """
@@ -28,6 +29,8 @@ _SLACK: Final = 0.5
 #: takes one until all of them are found silent, or heard again, and links that come back a little more:
 #: before that those that are first, or last, look like a minority.
 SETTLE: Final = 1.5
+#: Whoever was not asked to look for so long stood still itself, in seconds.
+_STOOD_STILL: Final = 1.0
 #: More than so many changes in so many seconds are flapping, until it was quiet so long.
 FLAPPING_CHANGES: Final = 4
 FLAPPING_WITHIN: Final = 60.0
@@ -47,6 +50,11 @@ _MAX_HEARD: Final = 1000
 _States = dict[str, frozenset[str]]
 
 
+def _limit(period: float) -> float:
+    """For how many seconds a peer may be silent on a rail."""
+    return _MISSED * period + _SLACK
+
+
 class RailWatch:
     """The rails of one node."""
 
@@ -55,6 +63,8 @@ class RailWatch:
         self._told: _States = {}
         self._since: dict[str, tuple[frozenset[str] | None, float]] = {}
         self._met: dict[str, float] = {}
+        self._looked: float | None = None
+        self._listens_until = float("-inf")
         self._flapping: Flapping[str] = Flapping(FLAPPING_CHANGES, FLAPPING_WITHIN, FLAPPING_QUIET)
 
     def heard(self, rail: str, peer: str, now: float) -> None:
@@ -66,20 +76,22 @@ class RailWatch:
     def awake(self, rail: str, living: Iterable[str], now: float, period: float) -> frozenset[str]:
         """The living peers that are heard on another rail than this one; all, if there is no other."""
         others = [heard for name, heard in self._heard.items() if name != rail]
-        limit = _MISSED * period + _SLACK
+        limit = _limit(period)
         return frozenset(
             p for p in living if not others or any(now - heard.get(p, 0.0) <= limit for heard in others)
         )
 
     def silent(self, rail: str, living: Iterable[str], now: float, period: float) -> frozenset[str]:
         """The living peers that are not heard on a rail."""
-        limit = _MISSED * period + _SLACK
+        limit = _limit(period)
         heard = self._heard[rail]
         return frozenset(p for p in living if now - max(heard.get(p, 0.0), self._met.get(p, now)) > limit)
 
     def tick(self, living: Sequence[str], now: float, period: float) -> Iterator[Draft]:
-        """What has changed for good since the last call."""
+        """What has changed for good since the last call; to be called several times a second."""
         self._met = {peer: self._met.get(peer, now) for peer in living}
+        if not self._listened(now, period):
+            return
         states: _States = {}
         for rail in self._heard:
             silent = self.silent(rail, living, now, period)
@@ -92,6 +104,17 @@ class RailWatch:
         for subject, changes in self._flapping.settled(now).items():
             draft = self._draft(subject, len(living))
             yield replace(draft, data={**draft.data, "changes": changes})
+
+    def _listened(self, now: float, period: float) -> bool:
+        """Whether this node was awake for as long as a peer may be silent.
+
+        What was told before it stood still holds until then, and what was about to be told begins anew.
+        """
+        if self._looked is not None and now - self._looked > _STOOD_STILL:
+            self._listens_until = now + _limit(period)
+            self._since.clear()
+        self._looked = now
+        return now >= self._listens_until
 
     def _settle(
         self, subject: str, state: frozenset[str] | None, living: int, now: float, period: float
