@@ -108,10 +108,37 @@ def test_who_stood_still_accuses_nobody() -> None:
     """The time in which this node itself was paused does not count as anybody's silence."""
     made = liveness()
     made.heard("n2", 7, 1.0)
-    made.sleep(60.0)
+    made.sleep(60.0, 62.0, 1.0)
     assert ["n2"] == made.living(62.0, 1.0)
     assert [] == [draft for draft in made.tick(62.0, 1.0) if draft.node == "n3"]
-    Liveness("n1", ["n2"], seen=(), down_after=5.0).sleep(60.0)
+    Liveness("n1", ["n2"], seen=(), down_after=5.0).sleep(60.0, 62.0, 1.0)
+
+
+def test_who_stood_still_listens_for_a_period_more() -> None:
+    """Its links may be gone, and are dialled first; but who was silent before is not alive again for that."""
+    made = liveness()
+    made.heard("n2", 7, 6.0)
+    made.heard("n3", 7, 3.0)
+    assert [("n2", "node.joined"), ("n3", "node.joined")] == sorted(
+        [*reports(made, 6.0), *reports(made, 6.3)]
+    )
+    assert [("n3", "node.suspect")] == reports(made, 6.6) + reports(made, 6.9)
+    made.sleep(60.0, 66.9, 1.0)
+    assert [] == reports(made, 66.9) + reports(made, 67.1)
+    assert [("n3", "node.down")] == reports(made, 68.1) + reports(made, 68.3)
+    assert [] == reports(made, 70.1)
+    assert [("n2", "node.suspect")] == reports(made, 70.3)
+
+
+def test_others_are_told_how_long_it_really_is_that_a_node_was_heard() -> None:
+    """That this one stood still is no sign of life of another, who may have died meanwhile."""
+    made = liveness()
+    made.heard("n2", 7, 1.0)
+    made.sleep(60.0, 61.5, 1.0)
+    assert ["n2"] == made.living(61.5, 1.0)
+    assert (7, 60.5) == made.age("n2", 61.5)
+    made.heard("n2", 7, 62.0)
+    assert (7, 0.5) == made.age("n2", 62.5)
 
 
 def test_a_report_must_be_news_and_agree_with_the_ears() -> None:

@@ -92,7 +92,7 @@ class Intake:
         still = now - self._awake_at
         self._awake_at = now
         if still > _STOOD_STILL:
-            self.liveness.sleep(still)
+            self.liveness.sleep(still, now, self.period)
             self._sections.sleep(still)
             for origin in self.origins.values():
                 origin.sleep(still)

@@ -110,7 +110,7 @@ class Liveness:
         if incarnation != member.heard_incarnation:
             self._look_anew()
         if incarnation >= member.heard_incarnation and incarnation > member.left_incarnation:
-            member.heard_at, member.heard_incarnation = now, incarnation
+            member.heard_at, member.heard_incarnation, member.excused = now, incarnation, 0.0
 
     def goodbye(self, name: str, incarnation: int) -> None:
         """A node says that it stops."""
@@ -165,7 +165,7 @@ class Liveness:
         member = self.members.get(name)
         if member is None or member.heard_at is None or member.left_incarnation >= member.heard_incarnation:
             return 0, -1.0
-        return member.heard_incarnation, now - member.heard_at
+        return member.heard_incarnation, now - member.heard_at + member.excused
 
     def silent(self, now: float, period: float) -> dict[str, float]:
         """The nodes of which the others are to be asked, and after how many seconds again."""
@@ -204,13 +204,10 @@ class Liveness:
         """From now on silence means something."""
         self._listening_since = now
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, now: float, period: float) -> None:
         """This node itself stood still for so long: it heard nobody, and accuses nobody of that."""
         for member in self.members.values():
-            if member.heard_at is not None:
-                member.heard_at += seconds
-            member.others_at += seconds
-            member.told_at += seconds
+            member.excuse(seconds, now, period)
         if self._listening_since is not None:
             self._listening_since += seconds
 

@@ -22,6 +22,8 @@ class Member:
     seen: bool = False
     # what the ears say
     heard_at: float | None = None
+    #: How much later that is than it was: time in which this node itself stood still, and then listened.
+    excused: float = 0.0
     heard_incarnation: int = 0
     left_incarnation: int = 0
     #: Seconds between its announces, as it says.
@@ -36,6 +38,19 @@ class Member:
     # since when the two differ, and in which direction
     differs: tuple[str, int] | None = None
     differs_since: float = 0.0
+
+    def excuse(self, seconds: float, now: float, period: float) -> None:
+        """The node that hears it stood still for so long, until now: that is no silence of this one.
+
+        Links of who stood still may be gone: whoever was heard has one announce more to be heard again.
+        """
+        if self.heard_at is not None:
+            period, silence = max(period, self.period), now - self.heard_at - seconds
+            excused = seconds + (min(period, silence) if silence <= missing(period) else 0.0)
+            self.heard_at += excused
+            self.excused += excused
+        self.others_at += seconds
+        self.told_at += seconds
 
     def as_told(self, heard_since: float) -> bool:
         """Whether it is told to be up and is: the rule, in a cluster of hundreds, and quickly found."""
