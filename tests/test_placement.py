@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.core.made import LIFE, WALL, arrival, loss
+from tocsin.agent import Agent
 from tocsin.config import Config, load
 from tocsin.core.board import Board, Resource
 from tocsin.core.bus import Burst
@@ -63,6 +64,25 @@ def test_what_a_buffer_keeps(configured: Make, buffer: str, expected: list[str])
         assert expected == numbered(kept)
     finally:
         kept.close()
+
+
+@pytest.mark.parametrize("buffer", ["", "enabled = false"])
+def test_what_is_held_for_other_nodes_has_the_same_caps(configured: Make, buffer: str) -> None:
+    """By bytes as by number: else an origin could not repair what its own buffer still has."""
+    for cap in ('max_bytes = "64 KiB"', "max_events = 50", ""):
+        made = Agent(configured(f"{buffer}\n{cap}"))
+        replica, now, size = made.replica, made.now(), 0
+        while not replica.ready:
+            now += 0.1
+            replica.tick(now)
+        for seq in range(1, 101):
+            data = {"summary": "x" * 1000}
+            event = arrival("node1", seq, life=replica.incarnation, born=now, data=data)
+            replica.local([event], now)
+            size = len(event.event.body)
+        replica.tick(now + 2)
+        held = {'max_bytes = "64 KiB"': (64 << 10) // size, "max_events = 50": 50, "": 100}
+        assert held[cap] == len(replica.own.events)
 
 
 def agent(node: str, **told: object) -> Resource:

@@ -34,7 +34,7 @@ from tocsin.forwarder.zenoh import left_behind
 from tocsin.generators.desk import DeskOfAgent
 from tocsin.generators.registry import Registration
 from tocsin.generators.supervisor import Supervisor
-from tocsin.kept import make_buffer
+from tocsin.kept import caps, make_buffer
 from tocsin.parts import feeds, generator_settings, here, kinds_added, make_rails, metrics, urls, web_settings
 from tocsin.server import Server, listen, notify_systemd
 from tocsin.settings import Config
@@ -102,8 +102,7 @@ class Agent:
             stored_incarnation=self._state.incarnation,
             stored_last=self._state.last,
             stored_clean=self._state.clean,
-            retain=self.config.buffer.retain,
-            max_events=self.config.buffer.max_events,
+            **caps(self.config),
             down_after=self.config.cluster.down_after,
             alone=not self.config.rails,
             section=lambda origin: (self.board.stamp(origin), self.board.section(origin)),

@@ -23,7 +23,7 @@ from tocsin.settings import Config
 from tocsin.storage.log_file import LogFile
 from tocsin.web.app import App
 
-__all__ = ["Kept", "make_buffer"]
+__all__ = ["Kept", "caps", "make_buffer"]
 
 
 class Kept(NamedTuple):
@@ -103,6 +103,12 @@ class Kept(NamedTuple):
             self.file.close()
 
 
+def caps(config: Config) -> dict[str, Any]:
+    """How long and how much of the events is held: in the buffer, and by the replica for the other nodes."""
+    limits = config.buffer
+    return {"retain": limits.retain, "max_events": limits.max_events, "max_bytes": limits.max_bytes}
+
+
 def make_buffer(config: Config, former_life: int, now: float) -> Kept:
     """The buffer with what its file kept of former lives.
 
@@ -111,7 +117,6 @@ def make_buffer(config: Config, former_life: int, now: float) -> Kept:
     """
     limits = config.buffer
     life = max(former_life + 1, round(time.time() * 1000))
-    caps: dict[str, Any] = {"max_events": limits.max_events, "max_bytes": limits.max_bytes}
     if not limits.enabled:
         return Kept(None, None)
 
@@ -121,8 +126,8 @@ def make_buffer(config: Config, former_life: int, now: float) -> Kept:
         return buffer_id(config.cluster.name, config.node.name, life)
 
     if limits.storage == "memory":
-        return Kept(Buffer(id_of(life), retain=limits.retain, **caps), None, origins)
-    buffer = LastingBuffer(id_of(life), retain=limits.retain, **caps)
+        return Kept(Buffer(id_of(life), **caps(config)), None, origins)
+    buffer = LastingBuffer(id_of(life), **caps(config))
     directory = Path(limits.directory or config.node.state_dir)
     file = LogFile(directory, buffer, id_of=id_of, life=life, interval=limits.prune_interval)
     file.start(now)

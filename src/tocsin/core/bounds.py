@@ -18,6 +18,7 @@ def cap(lives: Sequence[Life], max_events: int, max_bytes: int) -> None:
     while over > 0:
         biggest = max(lives, key=lambda life: len(life.events))
         over -= biggest.shed(max(1, min(over, len(biggest.events) // 8)))
-    while sum(map(_size, lives)) > max_bytes:
-        biggest = max(lives, key=lambda life: life.size)
-        biggest.shed(max(1, len(biggest.events) // 8))
+    while (over := sum(map(_size, lives)) - max_bytes) > 0:
+        biggest = max(lives, key=_size)
+        count = len(biggest.events)
+        biggest.shed(max(1, min(over * count // biggest.size, count // 8)))
