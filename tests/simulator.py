@@ -408,8 +408,7 @@ def check_given_up(node: Node, origin: Origin, life: Life, now: float, up_to: in
     first, last = life.holes(1)[0]
     last = min(last, up_to)
     replica = node.replica
-    assert life.hole_since is not None
-    tried = now - max(life.hole_since, life.filled_at)
+    tried = now - max(life.hole_since or now, life.filled_at)
     if tried >= min(node.world.retain, 60.0):
         return
     if origin.superseded_at is not None and now - origin.superseded_at >= CLOSE_AFTER:
