@@ -28,6 +28,7 @@ from tocsin.core.echoes import Echo, Echoes
 from tocsin.core.errors import CodecError, RailError
 from tocsin.forwarder.crossing import Inbox, Outbox, Parcel, Tally, hand_over, in_thread
 from tocsin.forwarder.dialling import Lookout, listening, lower_half
+from tocsin.forwarder.lingering import StuckCloses
 from tocsin.forwarder.rail import MAX_MESSAGE_BYTES, Deliver, RailStats, check_name
 from tocsin.forwarder.sockets import close_at_once
 from tocsin.forwarder.zenoh_config import configuration, sentence
@@ -47,17 +48,13 @@ _CLOSE_TIME: Final = 1.0
 _LEFT: Final = "%s: the engine did not close within %g s; left behind"
 #: Echoes that wait until the loop looks at them.
 _MAX_ECHOES: Final = 4096
-
-
+_stuck = StuckCloses()
 #: Threads whose engine has not finished closing; written by them, too.
 _behind: set[object] = set()
 
 
 def left_behind() -> bool:
-    """Whether an engine still hangs in its close, on a peer that froze a moment ago.
-
-    Such a process should end with :func:`os._exit`: the engine's threads abort while the interpreter ends.
-    """
+    """Whether an engine still hangs in its close: such a process should end with :func:`os._exit`."""
     return bool(_behind)
 
 
@@ -104,6 +101,7 @@ class ZenohRail:
         """Starts the thread that opens the session."""
         if self._life is not None:
             raise RailError(f"{self._name} is started already")
+        _stuck.prepare()
         self._inbox = Inbox(asyncio.get_running_loop(), deliver, self._tally)
         self._life = _Life(self._place, self._config, self._inbox, self._tally)
 
@@ -115,6 +113,7 @@ class ZenohRail:
     def look(self, living: Iterable[str], awake: Collection[str], now: float, period: float) -> None:
         """Asks for echoes, and closes and opens the session if it hangs while its links look alive."""
         life, echoes = self._life, self._tally.echoes
+        _stuck.look(now)
         if life is None or life.reason:
             return
         while life.echoes:

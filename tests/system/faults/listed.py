@@ -60,9 +60,9 @@ FAULTS: Final = (
     Fault("cut-serving", "all rails of a serving node cut for 10 s", 3, do.cut_off(3, 10)),
     Fault(
         "cut-in-repair",
-        "cut for 2.2 s, and in the midst of repair for 2.5 s",
+        "cut for 2.2 s, and twice in the midst of repair, for 1.2 and 2.5 s",
         3,
-        do.cut_in_repair(3, 2.2, 2.5),
+        do.cut_in_repair(3, 2.2, 1.2, 2.5),
     ),
     Fault(
         "cut-again",
