@@ -6,6 +6,11 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+#: On a busy machine an example takes its time: how long is measured in ``benchmarks/``.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 CI = os.environ.get("CI") == "true"
 
