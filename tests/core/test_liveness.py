@@ -130,6 +130,17 @@ def test_who_stood_still_listens_for_a_period_more() -> None:
     assert [("n2", "node.suspect")] == reports(made, 70.3)
 
 
+def test_who_stands_still_again_and_again_has_the_dead_for_dead() -> None:
+    """A period more is granted once a silence: else whoever starves would never find out."""
+    made = liveness()
+    made.heard("n2", 7, 0.0)
+    now = 0.0
+    for _ in range(6):  # awake for 0.8 s, and then not for 1.2
+        now += 2.0
+        made.sleep(1.2, now, 1.0)
+    assert [] == made.living(now, 1.0)
+
+
 def test_others_are_told_how_long_it_really_is_that_a_node_was_heard() -> None:
     """That this one stood still is no sign of life of another, who may have died meanwhile."""
     made = liveness()

@@ -268,3 +268,17 @@ def test_messages_of_a_node_with_a_long_name_are_told_apart() -> None:
         for payload in sent:
             copies.came(rail, name, payload, 1.0)
     assert 3 == copies.counts["rail2"].duplicate
+
+
+def test_names_that_came_and_went_leave_room_for_new_ones() -> None:
+    """Else a node that is heard well would be told as one that a rail does not reach."""
+    watch = RailWatch(["rail1", "rail2"])
+    for number in range(1500):
+        for rail in ("rail1", "rail2"):
+            watch.heard(rail, f"old{number}", 1.0)
+    told = []
+    for now in range(2, 20):
+        for rail in ("rail1", "rail2"):
+            watch.heard(rail, "new", float(now))
+        told += list(watch.tick(["new"], float(now), 1.0))
+    assert [] == told

@@ -8,7 +8,7 @@ from tests.core.made import LIFE, arrival
 from tocsin.core.lives import Life
 from tocsin.core.messages import MAX_MESSAGE_BYTES, PROTOCOL, Ask, Fill, decode
 from tocsin.core.origin import Origin
-from tocsin.core.repair import GIVE_UP_AFTER, HOLE_AFTER, Repair
+from tocsin.core.repair import GIVE_UP_AFTER, HEEDED, HOLE_AFTER, Repair
 
 
 def holed(**more: object) -> tuple[Origin, Life]:
@@ -113,6 +113,39 @@ def test_what_a_suspect_may_hold_is_not_given_up() -> None:
     assert 0 == given_up(life, 1.0, "n2", suspect="n1")
     life.deny("n1", 1, 3, 1.0, waiting=False)
     assert 3 == given_up(life, 1.0, "n2", suspect="n1")
+
+
+def test_who_hears_the_origin_does_not_heed_for_ever_that_others_wait() -> None:
+    """Somebody may be heard and not hear: those who ask it wait until it would be down, and no longer."""
+    _, life = holed()
+    now = HEEDED - 0.1
+    life.deny("n1", 1, 3, now, waiting=False)
+    life.deny("n2", 1, 3, now, waiting=True)
+    assert 0 == given_up(life, now, "n1", "n2")
+    assert 3 == given_up(life, HEEDED, "n1", "n2")
+    life.deny("n3", 1, 3, now, waiting=False)
+    assert 0 == given_up(life, HEEDED, "n2", "n3")  # it does not hear the origin
+
+    assert Repair.waits(life, 3, {"n2", "n4"}, 6.9, 5.0, hears=True)
+    assert not Repair.waits(life, 3, {"n2", "n4"}, 7.0, 5.0, hears=True)
+    life = Life("n1", LIFE, 0)
+    life.learn(3, 0.0)
+    assert Repair.waits(life, 3, {"n2"}, 50.0, 5.0, hears=True)  # that of the origin may come
+
+
+def test_what_was_let_go_of_behind_a_hole_was_not_asked_for() -> None:
+    """To bound memory: others may hold it, whatever they said of what was missing then."""
+    life = Life("n1", LIFE, 0)
+    for seq in range(2, 10):
+        life.add(seq, arrival("n1", seq), 0.0)
+    life.learn(12, 0.0)
+    life.deny("n2", 1, 1, 0.0, waiting=False)
+    life.deny("n2", 10, 12, 0.0, waiting=False)
+    assert {"n2"} == life.denials.final(12)
+    life.shed(2)
+    assert (7, 7) == (life.denials.up_to("n2"), life.events.greatest())
+    assert 0 == life.shed(0)
+    assert 7 == life.denials.up_to("n2")
 
 
 def test_an_answer_covers_the_range_in_parts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -10,9 +11,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tocsin.forwarder import lingering
 from tocsin.forwarder.lingering import EVERY, StuckCloses
 
 #: For so long a close waits for its peer, in seconds.
@@ -109,3 +112,21 @@ def test_nothing_is_sent_where_the_signal_would_be_ignored_or_somebody_elses() -
     closing.end()
     assert waits
     assert 0 == stuck.interrupted
+
+
+def test_an_older_libc_only_knows_the_number_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where even that is not known nothing is interrupted, and nothing fails."""
+    libc = ctypes.CDLL(None)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(syscall=libc.syscall))
+    stuck, closing = StuckCloses(), Closing("net-0")
+    monkeypatch.setattr(lingering, "_NUMBERS", {})
+    unable = StuckCloses()
+    for each in (unable, stuck):
+        each.prepare()
+        each.look(100.0)
+        each.look(101.0)
+    closing.thread.join(LINGER / 2)
+    over = not closing.thread.is_alive()
+    closing.end()
+    assert over
+    assert (0, 1) == (unable.interrupted, stuck.interrupted)

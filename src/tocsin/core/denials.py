@@ -44,10 +44,17 @@ class Denials:
         """Who has said that it lacks this number, does not wait for it, and has said so ``since`` then."""
         return {name for name in self.asked(number) - self._waiting if self._said[name][1] >= since}
 
-    def by_all(self, names: Iterable[str], since: float) -> int:
-        """Up to which number all these have said so for good ``since`` then; 0: not all have."""
-        final = self.final(0, since)
+    def by_all(self, names: Iterable[str], since: float, *, waiting: bool = True) -> int:
+        """Up to which number all these have said so ``since`` then; 0: not all have.
+
+        ``waiting``: that a node may have some of it soon counts, so what it said is not for good.
+        """
+        final = self.final(0, since) if waiting else {n for n, (_, at) in self._said.items() if at >= since}
         return min((self._said[name][0] if name in final else 0 for name in names), default=0)
+
+    def clamp(self, number: int) -> None:
+        """What was held here beyond this number has been let go of: nobody was asked for that."""
+        self._said = {name: (min(up_to, number), at) for name, (up_to, at) in self._said.items()}
 
     def forget(self, number: int) -> None:
         """All up to this number was had or given up."""

@@ -152,8 +152,8 @@ class Life:
             return
         if first <= self.accepted + 1 <= last:
             self.denials.note(sender, last, now, waiting=waiting)
-        elif (told := self.denials.up_to(sender)) > self.accepted:
-            following = told + len(self.events.following(told + 1, self.known)) + 1
+        elif last > (told := self.denials.up_to(sender)) > self.accepted:
+            following = told + len(self.events.following(told + 1, last)) + 1
             if first <= following <= last:
                 self.denials.note(sender, last, now, waiting=waiting, more=True)
 
@@ -210,6 +210,10 @@ class Life:
             ranges.append((start, self.known))
         return ranges
 
+    def tried(self, now: float) -> float:
+        """For how many seconds nothing was had of what is missing."""
+        return 0.0 if self.hole_since is None else now - max(self.hole_since, self.filled_at)
+
     def give_up(self, now: float, up_to: int = MAX_SEQ) -> tuple[int, int]:
         """Gives up the next hole, or what it has of it up to a number; returns the first and last one."""
         first, last = self.holes(1)[0]
@@ -264,6 +268,7 @@ class Life:
         if dropped < count:
             ahead = self.events.numbers(0, self.known)[dropped - count :]
             dropped += sum(map(self._drop, ahead))
+            self.denials.clamp(min(ahead, default=self.known + 1) - 1)
         return dropped
 
     def _drop_stretch(self, stretch: Stretch) -> None:

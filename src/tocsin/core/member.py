@@ -46,7 +46,8 @@ class Member:
         """
         if self.heard_at is not None:
             period, silence = max(period, self.period), now - self.heard_at - seconds
-            excused = seconds + (min(period, silence) if silence <= missing(period) else 0.0)
+            more = silence <= missing(period) and not self.excused  # once, or who starves would wait for ever
+            excused = seconds + (min(period, silence) if more else 0.0)
             self.heard_at += excused
             self.excused += excused
         self.others_at += seconds

@@ -171,7 +171,7 @@ class Fill(_Message, frozen=True):
     first: _First
     last: _Seq
     events: list[tuple[_First, _Age, bytes]]
-    #: The sender hears the origin, and has not come to the end of the range itself: it may hold more soon.
+    #: The sender may hold more of it soon: it hears the origin, or has not asked everybody for it yet.
     waiting: bool = False
 
 

@@ -90,6 +90,10 @@ class RailWatch:
     def tick(self, living: Sequence[str], now: float, period: float) -> Iterator[Draft]:
         """What has changed for good since the last call; to be called several times a second."""
         self._met = {peer: self._met.get(peer, now) for peer in living}
+        for heard in self._heard.values():
+            if len(heard) >= _MAX_HEARD:  # names that came and went leave room for new ones
+                for peer in heard.keys() - self._met.keys():
+                    del heard[peer]
         if not self._listened(now, period):
             return
         states: _States = {}

@@ -10,7 +10,7 @@ from tocsin.core.lives import Life
 from tocsin.core.messages import MAX_MESSAGE_BYTES, Ask, Fill, encode
 from tocsin.core.origin import Origin
 
-__all__ = ["DEGRADED_AFTER", "GIVE_UP_AFTER", "HOLE_AFTER", "Repair"]
+__all__ = ["DEGRADED_AFTER", "GIVE_UP_AFTER", "HEEDED", "HOLE_AFTER", "Repair"]
 
 #: A hole younger than this may close by itself: the other rail, a reordered message. Seconds.
 HOLE_AFTER: Final = 0.1
@@ -21,6 +21,10 @@ DEGRADED_AFTER: Final = 3.0
 #: At the latest after this a hole is given up, in seconds (or after the retention, if that is shorter);
 #: as long as answers bring anything of its life, they are slow, and it is asked for on.
 GIVE_UP_AFTER: Final = 60.0
+#: For so long after a node must be down by now others may be told to wait for its answer, in seconds …
+_PATIENCE: Final = 2.0
+#: … and who hears the origin heeds that for so long.
+HEEDED: Final = 10.0
 #: How many nodes are asked at a time.
 _AT_A_TIME: Final = 3
 _RANGES: Final = 3
@@ -101,21 +105,37 @@ class Repair:
         """
         if life.hole_since is None:
             return 0
-        if now - max(life.hole_since, life.filled_at) >= min(retain, GIVE_UP_AFTER):
+        tried = life.tried(now)
+        if tried >= min(retain, GIVE_UP_AFTER):
             return life.known
-        since = _believed_since(living, now)
-        if not living or life.denials.by_all(living, since) <= life.accepted:
+        # Who hears the origin itself knows as well as those who wait for it, or for somebody, what to expect.
+        since, waiting = _believed_since(living, now), life.origin not in living or tried < HEEDED
+        if not living or life.denials.by_all(living, since, waiting=waiting) <= life.accepted:
             return 0
-        denied = life.denials.by_all(not_down(), since)
+        denied = life.denials.by_all(not_down(), since, waiting=waiting)
         return denied if denied > life.accepted else 0
 
     # -- answering -----------------------------------------------------------------
 
     @staticmethod
+    def waits(
+        life: Life, last: int, others: Collection[str], now: float, limit: float, *, hears: bool
+    ) -> bool:
+        """Whether this node may have soon what it lacks of a life up to ``last``: not all were asked yet.
+
+        ``limit``: seconds after which who is silent is down. Somebody may be heard and not hear: for such an
+        answer nobody waits longer; for that of an origin that this node ``hears`` it does.
+        """
+        asked = life.denials.asked(life.greatest_missing(last))
+        if hears and life.origin not in asked:
+            return True
+        return life.tried(now) < limit + _PATIENCE and not asked >= set(others)
+
+    @staticmethod
     def answer(ask: Ask, life: Life | None, now: float, *, waiting: bool = False) -> Iterator[bytes]:
         """The parts of the answer to an ask; ``waiting``: this node may have soon what it lacks of it now."""
         life = life or Life(ask.origin, ask.incarnation, 0)
-        yield from Repair.fills(life, ask.first, ask.last, now, waiting=waiting and life.accepted < ask.last)
+        yield from Repair.fills(life, ask.first, ask.last, now, waiting=waiting)
 
     @staticmethod
     def fills(life: Life, first: int, last: int, now: float, *, waiting: bool = False) -> Iterator[bytes]:

@@ -323,17 +323,18 @@ class Replica(Joining):
             life = known.get(message.incarnation) if known else None
             if life is None and message.origin == self.me and self._twin.near(now, self.period):
                 return  # it is the twin's to say: what is not here is not lost
-        waiting = self._waits(sender, message, life, now)
+        waiting = (life is None or life.accepted < message.last) and self._waits(sender, message, life, now)
         for part in self._repair.answer(message, life, now, waiting=waiting):
             self._out.append(Send(part, sender))
 
     def _waits(self, sender: str, ask: Ask, life: Life | None, now: float) -> bool:
         """Whether this node may have soon what it lacks of what is asked for."""
         origin = self.origins.get(ask.origin)
+        hears = self.liveness.hears(ask.origin, now, self.period, ask.incarnation)
         if life is None or origin is None or origin.fresh or life.known < ask.last:
-            return self.liveness.hears(ask.origin, now, self.period, ask.incarnation)
-        asked = life.denials.asked(life.greatest_missing(ask.last))
-        return not asked >= self.liveness.not_down(now, self.period) - {sender}
+            return hears
+        others, limit = self.liveness.not_down(now, self.period), self.liveness.limit(self.period)
+        return self._repair.waits(life, ask.last, others - {sender}, now, limit, hears=hears)
 
     def _on_fill(self, sender: str, message: Fill, now: float) -> None:
         origin = self.origins.get(message.origin)

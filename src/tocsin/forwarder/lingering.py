@@ -14,8 +14,12 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import platform
 import signal
+import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +35,8 @@ _FIND_EVERY: Final = 5.0
 _THREADS: Final = ("acc-", "net-")
 #: What the kernel calls the wait. These threads wait for nothing else with these names: they use epoll.
 _WAITS: Final = frozenset({"sk_stream_wait_close", "wait_woken"})
+#: tgkill(2), by machine.
+_NUMBERS: Final = {"x86_64": 234, "aarch64": 131}
 _TASKS: Final = Path("/proc/self/task")
 #: Urgent data on a socket: nobody uses it, and a program that does has a handler that stays.
 _SIGNAL: Final = signal.SIGURG
@@ -43,14 +49,14 @@ class StuckCloses:
         self._next = self._find = float("-inf")
         self._threads: list[int] = []
         self._waited: set[int] = set()
-        self._kill = getattr(ctypes.CDLL(None), "tgkill", None)
+        self._kill = _tgkill()
         self.interrupted = 0
 
     def prepare(self) -> None:
         """Has the signal do nothing; only the main thread can. An ignored one would interrupt nothing."""
         if threading.current_thread() is not threading.main_thread():
             return
-        if signal.getsignal(_SIGNAL) in (signal.SIG_DFL, signal.SIG_IGN):
+        if signal.getsignal(_SIGNAL) == signal.SIG_DFL:
             signal.signal(_SIGNAL, _do_nothing)
 
     def look(self, now: float) -> None:
@@ -72,6 +78,14 @@ class StuckCloses:
         self._kill(os.getpid(), thread, int(_SIGNAL))
         self.interrupted += 1
         _log.info("a connection to a peer that was cut off was slow to close; interrupted")
+
+
+def _tgkill() -> Callable[[int, int, int], object] | None:
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "tgkill"):
+        return libc.tgkill
+    number = _NUMBERS.get(platform.machine())  # an older libc only knows the number of the call
+    return partial(libc.syscall, number) if number and sys.platform == "linux" else None
 
 
 def _threads() -> list[int]:
