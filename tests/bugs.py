@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import structs
 
-from tocsin.core import repair, sections
+from tocsin.core import sections
 from tocsin.core.intake import Intake
 from tocsin.core.joining import Joining
 from tocsin.core.lives import Life
@@ -109,10 +109,6 @@ def _hopeless_as_a_whole(life: Life, *others: Any) -> int:
     return life.known if _hopeless(life, *others) else 0
 
 
-def _believed_for_ever(*_: object) -> float:
-    return float("-inf")
-
-
 _joined = Joining._joined
 
 
@@ -131,11 +127,7 @@ BUGS: Final = [
     ),
     Bug(
         "of a hole that had grown, what nobody had been asked for was given up with the rest",
-        Repair, "hopeless", staticmethod(_hopeless_as_a_whole), "short", 9,
-    ),
-    Bug(
-        "that a node lacked an event was believed long after it had got it",
-        repair, "_believed_since", _believed_for_ever, "short", 64,
+        Repair, "hopeless", staticmethod(_hopeless_as_a_whole), "short", 34,
     ),
     Bug(
         "a node was ready before it had asked for the later ones of its own former lives",
