@@ -212,11 +212,8 @@ class Intake:
         """Begins with the first event that came of a former life, once all have answered; else at its end."""
         life, since = origin.life, origin.superseded_at
         assert since is not None
-        if (
-            life.missing
-            and now - since < CLOSE_AFTER
-            and not life.denials.final(life.accepted + 1) >= {*living}
-        ):
+        all_lack_it = life.denials.final(life.accepted + 1) >= {*living}
+        if life.missing and now - since < CLOSE_AFTER and not all_lack_it:
             return
         base = (life.events.least() or life.known + 1) - 1
         origin.superseded_at = now  # from now on its holes are asked for

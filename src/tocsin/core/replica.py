@@ -36,7 +36,7 @@ from tocsin.core.messages import (
 from tocsin.core.messages import decode as decode_message
 from tocsin.core.origin import Origin
 from tocsin.core.sequence import incarnation_of, seq_of
-from tocsin.core.telling import better, bursts, entries, later, measured, newest
+from tocsin.core.telling import better, bursts, entries, later, measured, newest_entry
 
 __all__ = ["Replica"]
 
@@ -218,7 +218,7 @@ class Replica(Joining):
         if message.incarnation < origin.current:
             self._tell_of_later(origin.name, known, later(origin), now)
         elif silent and message.incarnation == origin.current and origin.contested:
-            self._tell_of_later(origin.name, known, [newest(origin)], now)
+            self._tell_of_later(origin.name, known, [newest_entry(origin)], now)
 
     def _first_contact(self, origin: Origin, life: Life, message: Announce, now: float) -> None:
         base = life.before(message.first)

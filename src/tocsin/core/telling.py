@@ -23,7 +23,7 @@ __all__ = [
     "entries_of_silent",
     "later",
     "measured",
-    "newest",
+    "newest_entry",
     "some",
 ]
 
@@ -67,10 +67,10 @@ def entries(origin: Origin | None) -> list[Entry]:
 
 def later(origin: Origin) -> list[Entry]:
     """The same for a node that lives in an earlier life; if nothing is held, that there was a later one."""
-    return entries(origin) or [newest(origin)]
+    return entries(origin) or [newest_entry(origin)]
 
 
-def newest(origin: Origin) -> Entry:
+def newest_entry(origin: Origin) -> Entry:
     """That there is a newest life of an origin, of which nothing need be held here."""
     life = origin.newest()
     return Entry(origin.name, life.incarnation, life.known + 1, life.known, life.previous)

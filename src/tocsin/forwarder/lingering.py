@@ -27,7 +27,7 @@ __all__ = ["EVERY", "StuckCloses"]
 
 _log = logging.getLogger(__name__)
 
-#: Seconds between two looks.
+#: Seconds between two looks at least: each rail asks for one four times a second.
 EVERY: Final = 0.2
 #: Seconds between two looks at which threads there are.
 _FIND_EVERY: Final = 5.0
