@@ -49,12 +49,14 @@ def _section_of_a_doubtful_origin(replica: Replica, sender: str, message: Any, n
         was.doubtful = True
 
 
-_renew = Joining._renew_if_outlived
+_look = Replica._look
 
 
-def _renewed_without_a_loss(replica: Joining, now: float) -> None:
-    _renew(replica, now)
-    replica._out = [e for e in replica._out if type(e).__name__ != "Lose"]
+def _renewed_last(replica: Replica, now: float) -> None:
+    replica._tend_all(now)
+    vars(replica)["_tend_all"] = _nothing
+    _look(replica, now)
+    del vars(replica)["_tend_all"]
 
 
 def _only_the_origin(origin: Any, living: Any) -> list[str]:
@@ -142,8 +144,8 @@ BUGS: Final = [
         Replica, "_on_ask_section", _section_of_a_doubtful_origin, "file", 5,
     ),
     Bug(
-        "what a life had told below one that others knew of was no gap",
-        Joining, "_renew_if_outlived", _renewed_without_a_loss, "lost", 0,
+        "what a node told in the moment in which it began a life above came before the loss in that",
+        Replica, "_look", _renewed_last, "lost", 12169,
     ),
     Bug(
         "an origin in doubt that only others heard stayed in doubt",

@@ -48,6 +48,20 @@ def test_a_later_life_that_others_know_of_is_followed_by_one_above_it() -> None:
     assert later < made.incarnation <= later + 1_000_000
 
 
+def test_what_is_told_in_the_same_moment_is_of_the_life_above() -> None:
+    """It is numbered as it is done: before the loss that the life begins with it would be out of order."""
+    made = replica()
+    now = made._awake_at
+    for _ in range(61):  # n2 has told something that is not to be had
+        now += 0.05
+        made.receive("n2", encode(ms.Announce, "n2", LIFE, 1, 1, 1.0, True, "", [], {}), now)
+        made.tick(now)
+    done = tell(made, made.incarnation + 10, 4, now + 0.1)
+    assert [fx.Begin, fx.Lose, fx.Publish, fx.Publish] == [type(effect) for effect in done]
+    told = [effect.draft.type for effect in done if isinstance(effect, fx.Publish)]
+    assert ["agent.renewed", "agent.degraded"] == told
+
+
 def test_a_life_that_went_on_elsewhere_ends_here() -> None:
     """The same incarnation with more events than this node ever published: a copy of its state has lived."""
     made = replica()

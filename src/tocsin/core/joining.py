@@ -191,7 +191,7 @@ class Joining(Intake):
         A twin that is near is another matter: one of the two yields.
         """
         told, (incarnation, last) = self._told_of_me, (self.incarnation, self.own.known)
-        if told <= (incarnation, last) or now - self._renewed_at < RENEW_EVERY:
+        if not self.opened or told <= (incarnation, last) or now - self._renewed_at < RENEW_EVERY:
             return
         if self._twin.near(now, self.period):
             return

@@ -105,9 +105,9 @@ class Replica(Joining):
         return self._out
 
     def _look(self, now: float) -> None:
+        self._renew_if_outlived(now)  # first: whatever is published from here on is of the life above
         self._tend_all(now)
         if self.opened:
-            self._renew_if_outlived(now)
             period = self.period
             for target, question in self._probing.tick(now, period):
                 self._out.append(Send(question, target))
